@@ -28,7 +28,7 @@ static int death_signal(void)
 	return prctl(PR_GET_PDEATHSIG, &signal) == 0 ? signal : -1;
 }
 
-/* The engine asks for SIGTERM at its own death before it executes us, and that survives the exec. */
+/* The engine asks for SIGTERM at its own death before it executes us, and exec keeps that. */
 static void the_parent_death_signal_survives_exec(void **state)
 {
 	(void)state;

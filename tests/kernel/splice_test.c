@@ -67,7 +67,7 @@ static void data_comes_first_then_zero_is_the_end(void **state)
 	assert_int_equal(splice_some(f->pair.server, f->writer, 65536), 0);
 }
 
-/* With nothing in the pipe, EAGAIN can only mean that the source has nothing: the pump goes idle. */
+/* With nothing in the pipe, EAGAIN can only mean an empty source: the pump goes idle. */
 static void eagain_into_an_empty_pipe_means_an_empty_socket(void **state)
 {
 	struct fixture *f = *state;
