@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A short front door. The build itself is Meson's (meson.build); the checks and how they are counted are in
+# scripts/run-checks.
+
+DESTDIR =
+# Left to Meson (/usr/local) unless it is given.
+PREFIX =
+
+all: build/build.ninja
+	@ninja -C build
+
+build/build.ninja:
+	@meson setup build
+
+install: all
+	$(if $(PREFIX),@meson configure build -Dprefix=$(PREFIX))
+	@DESTDIR=$(DESTDIR) meson install -C build
+
+check:
+	@scripts/run-checks layers spdx build unit kernel fuzz tools contract e2e
+
+sanitize:
+	@scripts/run-checks sanitize-build sanitize-unit sanitize-contract
+
+build-asan: build-asan/build.ninja
+	@ninja -C build-asan
+
+build-asan/build.ninja:
+	@meson setup --werror -Dbuildtype=debugoptimized -Db_sanitize=address,undefined build-asan
+
+clang: build-clang/build.ninja
+	@ninja -C build-clang
+
+build-clang/build.ninja:
+	@CC=clang meson setup --werror build-clang
+
+check-sctp: all
+	@tests/sctp/run
+
+lint: clang
+	@scripts/lint
+
+format:
+	@scripts/lint --fix
+
+clean:
+	rm -rf build build-*
+
+help:
+	@echo 'make              build, into build/'
+	@echo 'make install      install; PREFIX=/usr says where, DESTDIR=dir puts it below dir'
+	@echo 'make check        the tests'
+	@echo 'make check-sctp   the tests of SCTP, in a virtual machine that has it'
+	@echo 'make sanitize     unit and contract tests, with the address and undefined behaviour sanitizers'
+	@echo 'make clang        a strict build with clang, into build-clang/'
+	@echo 'make lint         layout, C, shell, spelling, manual pages'
+	@echo 'make format       lay out the C as .clang-format says'
+	@echo 'make clean        remove all that was built'
+	@echo
+	@echo 'scripts/check     everything, on a fresh machine: installs what is missing first'
+	@echo 'scripts/demo      see what it is for'
+
+.PHONY: all install check sanitize build-asan clang check-sctp lint format clean help
