@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fairlead: the command. */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "apps/cli/command.h"
+#include "apps/version.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *meaning;
+} commands[] = {
+	{ "publish", command_publish, "Publish ports of a container, in the foreground" },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_help(void)
+{
+	printf("Usage:  fairlead COMMAND\n\n"
+	       "IPv6 (and all other) access to the published ports of IPv4-only containers\n\n"
+	       "Commands:\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		printf("  %-11s %s\n", commands[i].name, commands[i].meaning);
+	printf("\nOptions:\n"
+	       "  -h, --help      Print this text and quit\n"
+	       "  -v, --version   Print version information and quit\n\n"
+	       "Run 'fairlead COMMAND --help' for more information on a command.\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "--help";
+
+	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+		print_help();
+		return EXIT_SUCCESS;
+	}
+	if (strcmp(name, "-v") == 0 || strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+		printf("fairlead version %s, build %s\n", FAIRLEAD_VERSION, FAIRLEAD_COMMIT);
+		return EXIT_SUCCESS;
+	}
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	if (name[0] == '-')
+		(void)fprintf(stderr, "unknown flag: %.60s\nSee 'fairlead --help'.\n", name);
+	else
+		(void)fprintf(stderr, "fairlead: '%.60s' is not a fairlead command.\nSee 'fairlead --help'.\n", name);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fairlead publish: published ports without dockerd, in the foreground. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "apps/cli/command.h"
+#include "apps/cli/summary.h"
+#include "apps/common/reporter.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "loop/signals.h"
+#include "model/port_spec.h"
+#include "net/socket.h"
+
+/* As many as a command line of usual length can hold. */
+#define SPECS_MAX 1024
+
+static struct publish {
+	struct port_spec specs[SPECS_MAX];
+	const char *texts[SPECS_MAX]; /* as they were written */
+	size_t specs_count;
+	struct address container;
+	struct settings settings;
+	struct loop loop;
+	struct signals signals;
+	struct reporter reporter;
+	struct publisher publisher;
+} publish;
+
+static void print_help(void)
+{
+	printf("Usage:  fairlead publish -p [HOST-IP:]HOST-PORT[-END]:PORT[-END][/PROTOCOL] [-p ...] CONTAINER-IP\n\n"
+	       "Publish ports of a container, in the foreground, until Ctrl-C\n\n"
+	       "Without HOST-IP a port is published on 0.0.0.0 and [::]. An IPv6 HOST-IP stands in brackets.\n"
+	       "PROTOCOL is tcp (the default), udp or sctp.\n\n"
+	       "Options:\n"
+	       "  -p, --publish list   Publish a port or a range of ports\n"
+	       "  -h, --help           Print this text and quit\n\n"
+	       "Environment:\n");
+	(void)fflush(stdout);
+	settings_describe(STDOUT_FILENO);
+	printf("\nExamples:\n"
+	       "  fairlead publish -p 8080:80 172.17.0.2\n"
+	       "  fairlead publish -p 5353:53/udp -p '[2001:db8::2]:9000-9010:9000-9010' 172.17.0.2\n");
+}
+
+static int usage_error(const char *text)
+{
+	(void)fprintf(stderr, "fairlead publish: %s\nSee 'fairlead publish --help'.\n", text);
+	return EXIT_USAGE;
+}
+
+static int usage_flag_error(const char *what, char *const argv[])
+{
+	char text[128];
+	const char *argument = argv[optind - 1];
+
+	if (optopt != 0 && (argument[0] != '-' || argument[1] != '-'))
+		(void)snprintf(text, sizeof(text), "%s: -%c", what, optopt);
+	else
+		(void)snprintf(text, sizeof(text), "%s: %.60s", what, argument);
+	return usage_error(text);
+}
+
+static int add_spec(const char *text, struct error *err)
+{
+	if (publish.specs_count == SPECS_MAX)
+		return error_set(err, -E2BIG, "more than %d -p options: use ranges", SPECS_MAX);
+	publish.texts[publish.specs_count] = text;
+	return port_spec_parse(text, &publish.specs[publish.specs_count++], err);
+}
+
+/* Returns -1 to go on, else the exit code. */
+static int parse_command_line(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "publish", required_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct error err;
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":p:h", options, NULL)) != -1) {
+		switch (option) {
+		case 'p':
+			if (add_spec(optarg, &err) < 0)
+				return usage_error(err.text);
+			break;
+		case 'h':
+			print_help();
+			return EXIT_SUCCESS;
+		case ':':
+			return usage_flag_error("flag needs an argument", argv);
+		default:
+			return usage_flag_error("unknown flag", argv);
+		}
+	}
+	if (publish.specs_count == 0)
+		return usage_error("nothing to publish: give a port with -p, like -p 8080:80");
+	if (optind == argc)
+		return usage_error("the container's IP address is missing, like 172.17.0.2");
+	if (argc - optind > 1)
+		return usage_error("more than one container address: publish each container by a command of its own");
+	if (address_parse_ip(argv[optind], &publish.container) < 0) {
+		(void)error_set(&err, -EINVAL,
+				"'%.60s' is no IP address (`docker inspect -f '{{.NetworkSettings.IPAddress}}' NAME` "
+				"prints a container's)",
+				argv[optind]);
+		return usage_error(err.text);
+	}
+	return -1;
+}
+
+static bool host_has_ipv6(void)
+{
+	int fd = socket_open(PROTOCOL_TCP, AF_INET6);
+
+	if (fd >= 0)
+		fd_close(&fd);
+	return fd != -EAFNOSUPPORT;
+}
+
+static struct published_port *add_port(const struct port_spec *spec, const struct address *host, uint16_t host_port,
+				       uint16_t container_port, struct error *err)
+{
+	struct rule rule = { .protocol = spec->protocol, .host = *host, .container = publish.container };
+
+	rule.host.port = host_port;
+	rule.container.port = container_port;
+	return publisher_add(&publish.publisher, &rule, -1, err);
+}
+
+/* Publishes the host port on all of the addresses, or on none. */
+static int add_on_all(const struct port_spec *spec, const struct address *hosts, size_t hosts_count,
+		      uint16_t host_port, uint16_t container_port, struct error *err)
+{
+	struct published_port *added[2] = { NULL };
+
+	for (size_t i = 0; i < hosts_count; i++) {
+		added[i] = add_port(spec, &hosts[i], host_port, container_port, err);
+		if (added[i])
+			continue;
+		while (i-- > 0)
+			publisher_remove(&publish.publisher, added[i]);
+		return err->code;
+	}
+	return 0;
+}
+
+static void print_listening(const struct port_spec *spec, const struct address *hosts, size_t hosts_count,
+			    uint16_t host_first, uint16_t host_last)
+{
+	char host[ADDRESS_TEXT_MAX], container[ADDRESS_TEXT_MAX];
+	char host_end[8] = "", container_end[8] = "";
+	struct address target = publish.container;
+
+	target.port = spec->container_first;
+	if (host_last != host_first)
+		(void)snprintf(host_end, sizeof(host_end), "-%u", host_last);
+	if (spec->container_last != spec->container_first)
+		(void)snprintf(container_end, sizeof(container_end), "-%u", spec->container_last);
+	for (size_t i = 0; i < hosts_count; i++) {
+		struct address shown = hosts[i];
+
+		shown.port = host_first;
+		printf("Listening on %s%s/%s -> %s%s\n", address_format(&shown, host), host_end,
+		       protocol_name(spec->protocol), address_format(&target, container), container_end);
+	}
+}
+
+/* One host port of the range, the first that is free. */
+static int add_choice(const struct port_spec *spec, const struct address *hosts, size_t hosts_count,
+		      struct error *err)
+{
+	for (uint32_t port = spec->host_first; port <= spec->host_last; port++) {
+		int r = add_on_all(spec, hosts, hosts_count, (uint16_t)port, spec->container_first, err);
+
+		if (r == 0)
+			print_listening(spec, hosts, hosts_count, (uint16_t)port, (uint16_t)port);
+		if (r != -EADDRINUSE)
+			return r;
+	}
+	return error_set(err, -EADDRINUSE, "every port from %u to %u is in use", spec->host_first, spec->host_last);
+}
+
+static int add_range(const struct port_spec *spec, const struct address *hosts, size_t hosts_count,
+		     struct error *err)
+{
+	for (uint32_t i = 0; i <= (uint32_t)(spec->host_last - spec->host_first); i++) {
+		int r = add_on_all(spec, hosts, hosts_count, (uint16_t)(spec->host_first + i),
+				   (uint16_t)(spec->container_first + i), err);
+
+		if (r < 0)
+			return r;
+	}
+	print_listening(spec, hosts, hosts_count, spec->host_first, spec->host_last);
+	return 0;
+}
+
+static int add_spec_ports(const struct port_spec *spec, struct error *err)
+{
+	struct address hosts[2] = { spec->host };
+	size_t hosts_count = 1;
+
+	if (spec->any_host) {
+		hosts[0] = (struct address){ .family = AF_INET };
+		hosts[1] = (struct address){ .family = AF_INET6 };
+		hosts_count = host_has_ipv6() ? 2 : 1;
+	}
+	return port_spec_is_choice(spec) ? add_choice(spec, hosts, hosts_count, err) :
+					   add_range(spec, hosts, hosts_count, err);
+}
+
+static void on_signal(void *context, int signal)
+{
+	(void)context;
+	(void)signal;
+	loop_stop(&publish.loop);
+}
+
+static int start(struct error *err)
+{
+	struct publisher_observer observer = reporter_observer(&publish.reporter, &publish.loop);
+	int r;
+
+	settings_init(&publish.settings);
+	r = settings_from_environment(&publish.settings, err);
+	if (r < 0)
+		return r;
+	log_open(publish.settings.log, "fairlead");
+	r = loop_init(&publish.loop);
+	if (r == 0)
+		r = signals_init(&publish.signals, &publish.loop, on_signal, NULL);
+	if (r < 0)
+		return error_set(err, r, "epoll or signalfd: %s", error_name(r));
+	publisher_init(&publish.publisher, &publish.loop, &publish.settings, socket_raise_limit(), &observer);
+	for (size_t i = 0; i < publish.specs_count; i++) {
+		r = add_spec_ports(&publish.specs[i], err);
+		if (r < 0)
+			return error_prefix(err, "-p %.60s", publish.texts[i]);
+	}
+	return 0;
+}
+
+int command_publish(int argc, char **argv)
+{
+	struct error err;
+	int exit_code = parse_command_line(argc, argv);
+
+	if (exit_code >= 0)
+		return exit_code;
+	if (start(&err) < 0) {
+		(void)fprintf(stderr, "fairlead publish: %s\n", err.text);
+		return EXIT_FAILURE;
+	}
+	printf("Press Ctrl-C to stop.\n");
+	(void)fflush(stdout);
+	if (loop_run(&publish.loop) < 0) {
+		(void)fprintf(stderr, "fairlead publish: epoll_wait: %s\n", error_name(errno));
+		return EXIT_FAILURE;
+	}
+	relay_drop_route(&publish.publisher.relay, NULL);
+	printf("\n");
+	summary_print(stdout, &publish.publisher);
+	publisher_fini(&publish.publisher);
+	return EXIT_SUCCESS;
+}

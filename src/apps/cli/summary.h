@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the ports have carried, as a table for people. */
+#ifndef FAIRLEAD_APPS_CLI_SUMMARY_H
+#define FAIRLEAD_APPS_CLI_SUMMARY_H
+
+#include <stdio.h>
+
+#include "publish/publisher.h"
+
+/* One line for each port that had a session, and how many had none. Sessions must have ended. */
+void summary_print(FILE *out, const struct publisher *publisher);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/common/reporter.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define WINDOW_NS (10 * NS_PER_S)
+#define LINES_PER_WINDOW 5
+
+/* Whether one more line may be written now. */
+static bool may_write(struct reporter *reporter)
+{
+	uint64_t now_ns = reporter->loop->now_ns;
+
+	if (now_ns - reporter->window_ns >= WINDOW_NS) {
+		if (reporter->held_back > 0)
+			log_write(LOG_LEVEL_NOTICE, "%u more messages were left out in the last ten seconds of them",
+				  reporter->held_back);
+		reporter->window_ns = now_ns;
+		reporter->written = 0;
+		reporter->held_back = 0;
+	}
+	if (reporter->written >= LINES_PER_WINDOW) {
+		reporter->held_back++;
+		return false;
+	}
+	reporter->written++;
+	return true;
+}
+
+static void session_ended(void *context, const struct published_port *port, const struct address *client,
+			  enum end_reason reason, int error)
+{
+	struct reporter *reporter = context;
+	char rule[RULE_TEXT_MAX], from[ADDRESS_TEXT_MAX];
+
+	if (!end_reason_is_telling(reason) || !may_write(reporter))
+		return;
+	log_write(LOG_LEVEL_WARNING, "%s: session of %s ended, %s: %s%s%s", rule_format(&port->rule, rule),
+		  address_format(client, from), end_reason_name(reason), end_reason_sentence(reason),
+		  error ? ": " : "", error ? error_name(error) : "");
+}
+
+static void paused(void *context, const struct published_port *port, int error)
+{
+	struct reporter *reporter = context;
+	char rule[RULE_TEXT_MAX];
+
+	if (may_write(reporter))
+		log_write(LOG_LEVEL_WARNING, "%s: new clients wait until others leave: %s",
+			  rule_format(&port->rule, rule), error_name(error));
+}
+
+struct publisher_observer reporter_observer(struct reporter *reporter, struct loop *loop)
+{
+	*reporter = (struct reporter){ .loop = loop };
+	return (struct publisher_observer){
+		.session_ended = session_ended,
+		.paused = paused,
+		.context = reporter,
+	};
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/error.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int error_set(struct error *err, int code, const char *format, ...)
+{
+	va_list args;
+
+	err->code = code;
+	va_start(args, format);
+	(void)vsnprintf(err->text, sizeof(err->text), format, args);
+	va_end(args);
+	return code;
+}
+
+int error_prefix(struct error *err, const char *format, ...)
+{
+	char prefixed[ERROR_TEXT_MAX];
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(prefixed, sizeof(prefixed), format, args);
+	va_end(args);
+	if (length < 0 || (size_t)length >= sizeof(prefixed) - 2)
+		return err->code;
+	(void)snprintf(prefixed + length, sizeof(prefixed) - (size_t)length, ": %.*s",
+		       (int)sizeof(prefixed) - length - 3, err->text);
+	memcpy(err->text, prefixed, sizeof(prefixed));
+	return err->code;
+}
+
+/*
+ * libc capitalises its messages ("Address already in use"); scripts around docker look for the
+ * lower-case form that Go prints, so the first letter is lowered unless an acronym follows.
+ */
+const char *error_name(int code)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof(name), "%s", strerror(abs(code)));
+	if (isupper((unsigned char)name[0]) && islower((unsigned char)name[1]))
+		name[0] = (char)tolower((unsigned char)name[0]);
+	return name;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "loop/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "loop/timeout.h"
+
+#define EVENTS_PER_WAIT 64
+
+_Static_assert(sizeof(struct loop_ref) == sizeof(uint64_t), "loop: a ref must fit epoll_data");
+
+int loop_init(struct loop *loop)
+{
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	loop->stopping = false;
+	loop->now_ns = clock_now_ns();
+	loop->kinds_used = 0;
+	loop->work = NULL;
+	list_init(&loop->timeout_queues);
+	return loop->epoll_fd < 0 ? -errno : 0;
+}
+
+void loop_fini(struct loop *loop)
+{
+	fd_close(&loop->epoll_fd);
+}
+
+uint8_t loop_add_kind(struct loop *loop, loop_event_fn *event, void *context)
+{
+	assert(loop->kinds_used < LOOP_KINDS_MAX);
+	loop->kinds[loop->kinds_used].event = event;
+	loop->kinds[loop->kinds_used].context = context;
+	return (uint8_t)loop->kinds_used++;
+}
+
+void loop_set_work(struct loop *loop, loop_work_fn *work, void *context)
+{
+	loop->work = work;
+	loop->work_context = context;
+}
+
+static int control(struct loop *loop, int operation, int fd, uint32_t events, struct loop_ref ref)
+{
+	struct epoll_event event = { .events = events };
+
+	memcpy(&event.data.u64, &ref, sizeof(ref));
+	return epoll_ctl(loop->epoll_fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+int loop_watch(struct loop *loop, int fd, uint32_t events, struct loop_ref ref)
+{
+	return control(loop, EPOLL_CTL_ADD, fd, events, ref);
+}
+
+int loop_rewatch(struct loop *loop, int fd, uint32_t events, struct loop_ref ref)
+{
+	return control(loop, EPOLL_CTL_MOD, fd, events, ref);
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stopping = true;
+}
+
+static void dispatch(struct loop *loop, const struct epoll_event *event)
+{
+	struct loop_ref ref;
+
+	memcpy(&ref, &event->data.u64, sizeof(ref));
+	assert(ref.kind < loop->kinds_used);
+	loop->kinds[ref.kind].event(loop->kinds[ref.kind].context, ref, event->events);
+}
+
+/* Rounded up, so that a timeout is due when the wait for it ends. */
+static int wait_ms(uint64_t next_ns)
+{
+	uint64_t ms;
+
+	if (next_ns == UINT64_MAX)
+		return -1;
+	ms = (next_ns + NS_PER_MS - 1) / NS_PER_MS;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+int loop_run(struct loop *loop)
+{
+	struct epoll_event events[EVENTS_PER_WAIT];
+	bool more = false;
+
+	while (!loop->stopping) {
+		uint64_t next_ns = timeout_expire(&loop->timeout_queues, loop->now_ns);
+		int count;
+
+		if (loop->stopping)
+			break;
+		count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, more ? 0 : wait_ms(next_ns));
+		if (count < 0 && errno != EINTR)
+			return -errno;
+		loop->now_ns = clock_now_ns();
+		for (int i = 0; i < count; i++)
+			dispatch(loop, &events[i]);
+		more = loop->work && loop->work(loop->work_context);
+	}
+	return 0;
+}

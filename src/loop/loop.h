@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The event loop: one per thread, over epoll(7).
+ *
+ * What epoll hands back is no pointer but a loop_ref: which kind of thing, its index and its generation.
+ * The kind selects a handler; the handler looks the rest up, and an event whose owner has
+ * gone finds nothing (base/slots.h).
+ *
+ * Three things happen in a turn: events, expired timeouts (loop/timeout.h), and then the one `work` function
+ * that continues what did not fit into the turn's budgets.
+ */
+#ifndef FAIRLEAD_LOOP_LOOP_H
+#define FAIRLEAD_LOOP_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "base/list.h"
+#include "base/slots.h"
+
+#define LOOP_KINDS_MAX 16
+
+struct loop_ref {
+	uint32_t generation;
+	uint32_t index : 24;
+	uint32_t kind : 8;
+};
+
+/* The reference to something in a slot. */
+static inline struct loop_ref loop_ref_to(uint8_t kind, const struct slot *slot)
+{
+	return (struct loop_ref){
+		.generation = slot->generation,
+		.index = slot->index & 0xffffff,
+		.kind = kind,
+	};
+}
+
+_Static_assert(SLOTS_MAX <= 1u << 24, "loop: the index of a slot must fit a loop_ref");
+
+typedef void loop_event_fn(void *context, struct loop_ref ref, uint32_t events);
+
+/* Returns true if it wants to be called again without waiting for events. */
+typedef bool loop_work_fn(void *context);
+
+struct loop {
+	int epoll_fd;
+	bool stopping;
+	uint64_t now_ns; /* the time of this turn */
+	struct list timeout_queues;
+	struct {
+		loop_event_fn *event;
+		void *context;
+	} kinds[LOOP_KINDS_MAX];
+	uint32_t kinds_used;
+	loop_work_fn *work;
+	void *work_context;
+};
+
+/* Returns 0 or -errno. */
+int loop_init(struct loop *loop);
+void loop_fini(struct loop *loop);
+
+/* Registers a handler and returns its kind. At most LOOP_KINDS_MAX. */
+uint8_t loop_add_kind(struct loop *loop, loop_event_fn *event, void *context);
+
+void loop_set_work(struct loop *loop, loop_work_fn *work, void *context);
+
+/* epoll_ctl(2): ADD and MOD. Closing the descriptor removes it. Return 0 or -errno. */
+int loop_watch(struct loop *loop, int fd, uint32_t events, struct loop_ref ref);
+int loop_rewatch(struct loop *loop, int fd, uint32_t events, struct loop_ref ref);
+
+/* Runs until loop_stop. Returns 0 or -errno. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+#endif

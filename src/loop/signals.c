@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "loop/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+static void signals_event(void *context, struct loop_ref ref, uint32_t events)
+{
+	struct signals *signals = context;
+	struct signalfd_siginfo info;
+
+	(void)ref;
+	(void)events;
+	if (read(signals->fd, &info, sizeof(info)) == sizeof(info))
+		signals->received(signals->context, (int)info.ssi_signo);
+}
+
+int signals_init(struct signals *signals, struct loop *loop, signals_fn *received, void *context)
+{
+	struct loop_ref ref = { .generation = 0 };
+	sigset_t set;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	signals->received = received;
+	signals->context = context;
+	signals->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (signals->fd < 0)
+		return -errno;
+	ref.kind = loop_add_kind(loop, signals_event, signals);
+	return loop_watch(loop, signals->fd, EPOLLIN, ref);
+}
+
+void signals_fini(struct signals *signals)
+{
+	fd_close(&signals->fd);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The settings of a proxy, and the environment variables they come from. */
+#ifndef FAIRLEAD_MODEL_SETTINGS_H
+#define FAIRLEAD_MODEL_SETTINGS_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+
+struct settings {
+#define DURATION(field, variable, standard, least, most, meaning) uint64_t field;
+#define NUMBER(field, variable, standard, least, most, meaning) uint64_t field;
+#include "model/settings.def"
+#undef DURATION
+#undef NUMBER
+	enum log_target log; /* FAIRLEAD_LOG: auto, journal, syslog, stderr, off */
+};
+
+/* The defaults. */
+void settings_init(struct settings *settings);
+
+/*
+ * Overrides with what the environment has; an empty variable counts as unset. Returns 0, or -EINVAL with a sentence that names the
+ * variable, its value and what is allowed. On failure *settings is unchanged.
+ */
+int settings_from_environment(struct settings *settings, struct error *err);
+
+/* Writes a table of variables, defaults and meanings, for --help. */
+void settings_describe(int fd);
+
+#endif

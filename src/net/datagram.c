@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/datagram.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* linux/udp.h, for libcs that lack them */
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+/* Room for PKTINFO of both families and one UDP_SEGMENT or UDP_GRO. */
+struct control {
+	_Alignas(struct cmsghdr) unsigned char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
+			    CMSG_SPACE(sizeof(int))];
+};
+
+void datagram_want_local_address(int fd, int family)
+{
+	int on = 1;
+
+	if (family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
+	else
+		(void)setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+}
+
+void datagram_want_gro(int fd)
+{
+	int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
+}
+
+/*
+ * recvmmsg and sendmmsg are called directly: musl's sendmmsg is a loop around sendmsg, since POSIX gives msg_iovlen and
+ * msg_controllen other widths than the kernel. On little-endian machines zeroed padding makes them the same.
+ */
+static int receive_messages(int fd, struct mmsghdr *messages, unsigned int count)
+{
+	return (int)syscall(SYS_recvmmsg, fd, messages, count, MSG_DONTWAIT, NULL);
+}
+
+static int send_messages(int fd, struct mmsghdr *messages, unsigned int count)
+{
+	return (int)syscall(SYS_sendmmsg, fd, messages, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void read_pktinfo(const struct cmsghdr *cmsg, struct address *local)
+{
+	struct in6_pktinfo info6;
+	struct in_pktinfo info4;
+	struct sockaddr_storage storage;
+
+	memset(&storage, 0, sizeof(storage));
+	if (cmsg->cmsg_level == IPPROTO_IPV6) {
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&storage;
+
+		memcpy(&info6, CMSG_DATA(cmsg), sizeof(info6));
+		in6->sin6_family = AF_INET6;
+		in6->sin6_addr = info6.ipi6_addr;
+		in6->sin6_scope_id = info6.ipi6_ifindex;
+	} else {
+		struct sockaddr_in *in = (struct sockaddr_in *)&storage;
+
+		memcpy(&info4, CMSG_DATA(cmsg), sizeof(info4));
+		in->sin_family = AF_INET;
+		in->sin_addr = info4.ipi_spec_dst; /* for a broadcast, the address to answer from */
+	}
+	address_from_sockaddr(&storage, local);
+	if (address_is_multicast(local)) /* no source address can be multicast */
+		memset(local, 0, sizeof(*local));
+}
+
+static void read_control(struct msghdr *header, struct datagram *datagram)
+{
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg; cmsg = CMSG_NXTHDR(header, cmsg)) {
+		if (cmsg->cmsg_level == IPPROTO_IPV6 && cmsg->cmsg_type == IPV6_PKTINFO) {
+			read_pktinfo(cmsg, &datagram->local);
+		} else if (cmsg->cmsg_level == IPPROTO_IP && cmsg->cmsg_type == IP_PKTINFO) {
+			read_pktinfo(cmsg, &datagram->local);
+		} else if (cmsg->cmsg_level == IPPROTO_UDP && cmsg->cmsg_type == UDP_GRO) {
+			int segment_bytes;
+
+			memcpy(&segment_bytes, CMSG_DATA(cmsg), sizeof(segment_bytes));
+			if (segment_bytes > 0 && (uint32_t)segment_bytes < datagram->length)
+				datagram->segment_bytes = (uint16_t)segment_bytes;
+		}
+	}
+}
+
+int datagram_receive(int fd, struct datagram_batch *batch, uint32_t most)
+{
+	struct mmsghdr messages[DATAGRAM_BATCH];
+	struct iovec parts[DATAGRAM_BATCH];
+	struct sockaddr_storage peers[DATAGRAM_BATCH];
+	struct control controls[DATAGRAM_BATCH];
+	int received;
+
+	if (most > DATAGRAM_BATCH)
+		most = DATAGRAM_BATCH;
+	memset(messages, 0, sizeof(messages[0]) * most);
+	for (uint32_t i = 0; i < most; i++) {
+		struct msghdr *header = &messages[i].msg_hdr;
+
+		parts[i] = (struct iovec){ .iov_base = batch->buffers[i], .iov_len = DATAGRAM_BYTES_MAX };
+		header->msg_iov = &parts[i];
+		header->msg_iovlen = 1;
+		header->msg_name = &peers[i];
+		header->msg_namelen = sizeof(peers[i]);
+		header->msg_control = &controls[i];
+		header->msg_controllen = sizeof(controls[i]);
+		peers[i].ss_family = AF_UNSPEC;
+	}
+	batch->count = 0;
+	received = receive_messages(fd, messages, most);
+	if (received < 0)
+		return -errno;
+	for (int i = 0; i < received; i++) {
+		struct datagram *datagram = &batch->datagrams[i];
+
+		memset(datagram, 0, sizeof(*datagram));
+		datagram->bytes = batch->buffers[i];
+		datagram->length = messages[i].msg_len;
+		address_from_sockaddr(&peers[i], &datagram->peer);
+		read_control(&messages[i].msg_hdr, datagram);
+	}
+	batch->count = (uint32_t)received;
+	return received;
+}
+
+static void *add_control(struct msghdr *header, int level, int type, size_t length)
+{
+	struct cmsghdr *cmsg = (void *)((unsigned char *)header->msg_control + header->msg_controllen);
+
+	memset(cmsg, 0, CMSG_SPACE(length));
+	cmsg->cmsg_level = level;
+	cmsg->cmsg_type = type;
+	cmsg->cmsg_len = (socklen_t)CMSG_LEN(length);
+	header->msg_controllen += (socklen_t)CMSG_SPACE(length);
+	return CMSG_DATA(cmsg);
+}
+
+static void add_source(struct msghdr *header, int family, const struct address *local)
+{
+	struct sockaddr_storage storage;
+
+	address_to_sockaddr(local, family, &storage);
+	if (family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&storage;
+		struct in6_pktinfo info = { .ipi6_addr = in6->sin6_addr, .ipi6_ifindex = local->scope };
+
+		memcpy(add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(info)), &info, sizeof(info));
+	} else {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)&storage;
+		struct in_pktinfo info = { .ipi_spec_dst = in->sin_addr };
+
+		memcpy(add_control(header, IPPROTO_IP, IP_PKTINFO, sizeof(info)), &info, sizeof(info));
+	}
+}
+
+struct outgoing {
+	struct mmsghdr messages[DATAGRAM_BATCH];
+	struct iovec parts[DATAGRAM_BATCH];
+	struct sockaddr_storage peers[DATAGRAM_BATCH];
+	struct control controls[DATAGRAM_BATCH];
+};
+
+static void fill_outgoing(struct outgoing *out, int family, const struct datagram *datagrams, uint32_t count)
+{
+	memset(out->messages, 0, sizeof(out->messages[0]) * count);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct datagram *datagram = &datagrams[i];
+		struct msghdr *header = &out->messages[i].msg_hdr;
+
+		out->parts[i] = (struct iovec){ .iov_base = datagram->bytes, .iov_len = datagram->length };
+		header->msg_iov = &out->parts[i];
+		header->msg_iovlen = 1;
+		header->msg_control = &out->controls[i];
+		if (datagram->peer.family != AF_UNSPEC) {
+			header->msg_name = &out->peers[i];
+			header->msg_namelen = address_to_sockaddr(&datagram->peer, family, &out->peers[i]);
+		}
+		if (datagram->local.family != AF_UNSPEC)
+			add_source(header, family, &datagram->local);
+		if (datagram_segments(datagram) > 1)
+			memcpy(add_control(header, IPPROTO_UDP, UDP_SEGMENT, sizeof(datagram->segment_bytes)),
+			       &datagram->segment_bytes, sizeof(datagram->segment_bytes));
+		if (header->msg_controllen == 0)
+			header->msg_control = NULL;
+	}
+}
+
+static bool is_old_news(int error)
+{
+	/* What the kernel reports of an earlier datagram (sk_err, set by ICMP) instead of sending this one. */
+	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == EHOSTDOWN ||
+	       error == ENOPROTOOPT || error == EPROTO || error == EOPNOTSUPP;
+}
+
+static void send_batch(int fd, int family, const struct datagram *datagrams, uint32_t count,
+		       struct datagram_sent *ret);
+
+/* Where the kernel will not segment (a datagram longer than the path's MTU, say), they leave one by one. */
+static void send_segments(int fd, int family, const struct datagram *datagram, struct datagram_sent *ret)
+{
+	struct datagram single[DATAGRAM_BATCH];
+	uint32_t count = 0;
+
+	for (uint32_t offset = 0; offset < datagram->length; offset += datagram->segment_bytes) {
+		single[count] = *datagram;
+		single[count].bytes = datagram->bytes + offset;
+		single[count].length = datagram->segment_bytes;
+		if (datagram->length - offset < datagram->segment_bytes)
+			single[count].length = datagram->length - offset;
+		single[count].segment_bytes = 0;
+		if (++count == DATAGRAM_BATCH) {
+			send_batch(fd, family, single, count, ret);
+			count = 0;
+		}
+	}
+	if (count > 0)
+		send_batch(fd, family, single, count, ret);
+}
+
+static void count_sent(const struct datagram *datagrams, uint32_t count, struct datagram_sent *ret)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		ret->sent += datagram_segments(&datagrams[i]);
+		ret->sent_bytes += datagrams[i].length;
+	}
+}
+
+static void send_batch(int fd, int family, const struct datagram *datagrams, uint32_t count,
+		       struct datagram_sent *ret)
+{
+	struct outgoing out;
+	uint32_t next = 0;
+	bool retried = false;
+
+	fill_outgoing(&out, family, datagrams, count);
+	while (next < count) {
+		int sent = send_messages(fd, &out.messages[next], count - next);
+		const struct datagram *stopped;
+
+		if (sent > 0) {
+			count_sent(&datagrams[next], (uint32_t)sent, ret);
+			next += (uint32_t)sent;
+			retried = false;
+			continue;
+		}
+		if (is_old_news(errno) && !retried) {
+			ret->refused++;
+			retried = true;
+			continue;
+		}
+		stopped = &datagrams[next++];
+		retried = false;
+		if (datagram_segments(stopped) > 1 && (errno == EINVAL || errno == EMSGSIZE || errno == EIO)) {
+			send_segments(fd, family, stopped, ret);
+		} else {
+			ret->dropped += datagram_segments(stopped);
+			ret->last_error = errno;
+		}
+	}
+}
+
+void datagram_send(int fd, int family, const struct datagram *datagrams, uint32_t count,
+		   struct datagram_sent *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (uint32_t done = 0; done < count; done += DATAGRAM_BATCH)
+		send_batch(fd, family, datagrams + done,
+			   count - done < DATAGRAM_BATCH ? count - done : DATAGRAM_BATCH, ret);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publish/listener.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#define BURST_MAX 64
+
+/* Not of the listener but of a connection that ended before it was accepted: accept(2), "Error handling". */
+static bool concerns_one_connection(int error)
+{
+	switch (error) {
+	case ECONNABORTED:
+	case EINTR:
+	case EPROTO:
+	case ENETDOWN:
+	case ENOPROTOOPT:
+	case EHOSTDOWN:
+	case ENONET:
+	case EHOSTUNREACH:
+	case EOPNOTSUPP:
+	case ENETUNREACH:
+	case EPERM: /* a firewall rule forbade it */
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* 1: accepted, or one was given up; 0: nobody waits; -errno: a shortage. */
+static int accept_one(struct relay *relay, struct published_port *port)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+	struct address client;
+	int fd;
+
+	if (!relay_has_room(relay))
+		return -EMFILE;
+	fd = accept4(port->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0 && errno == EAGAIN)
+		return 0;
+	if (fd < 0)
+		return concerns_one_connection(errno) ? 1 : -errno;
+	address_from_sockaddr(&peer, &client);
+	relay_accept(relay, &port->route, fd, &client);
+	return 1;
+}
+
+int listener_accept(struct relay *relay, struct published_port *port)
+{
+	for (uint32_t i = 0; i < port->burst; i++) {
+		int r = accept_one(relay, port);
+
+		if (r <= 0) {
+			port->burst = 1;
+			return r;
+		}
+	}
+	if (port->burst < BURST_MAX)
+		port->burst *= 2;
+	return 0;
+}

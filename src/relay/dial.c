@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/dial.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "net/socket.h"
+
+static bool is_self_connected(int fd, const struct address *target)
+{
+	struct address local;
+
+	/* Only a target of this very host can be met by its own client. */
+	if (!(target->family == AF_INET && target->ip[0] == 127) &&
+	    !(target->family == AF_INET6 && target->ip[0] == 0))
+		return false;
+	socket_local_address(fd, &local);
+	return address_equal(&local, target);
+}
+
+int dial_start(enum protocol protocol, const struct address *target, uint32_t keepalive_s, int *ret_fd)
+{
+	OWNED_FD fd = socket_open(protocol, target->family);
+	struct sockaddr_storage storage;
+	socklen_t length = address_to_sockaddr(target, target->family, &storage);
+
+	if (fd < 0)
+		return fd;
+	socket_tune_stream(fd, protocol, keepalive_s);
+	if (connect(fd, (struct sockaddr *)&storage, length) < 0 && errno != EINPROGRESS)
+		return -errno;
+	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
+int dial_finish(int fd, const struct address *target, uint32_t events)
+{
+	/* a connect that failed shows as EPOLLERR, so the good case needs no system call */
+	int error = events & (EPOLLERR | EPOLLHUP) ? socket_take_error(fd) : 0;
+
+	if (error != 0)
+		return -error;
+	return is_self_connected(fd, target) ? -ECONNREFUSED : 0;
+}
+
+bool dial_is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+enum end_reason dial_end_reason(int error)
+{
+	switch (error) {
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+		return END_REFUSED;
+	case -ETIMEDOUT:
+		return END_CONNECT_TIMEOUT;
+	case -EADDRNOTAVAIL:
+	case -EAGAIN:
+		return END_NO_SOURCE_PORT;
+	case -EMFILE:
+	case -ENFILE:
+		return END_NO_DESCRIPTOR;
+	case -ENOBUFS:
+	case -ENOMEM:
+		return END_NO_MEMORY;
+	default:
+		return END_UNREACHABLE;
+	}
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connecting to a container, without blocking, and what a failure means. */
+#ifndef FAIRLEAD_RELAY_DIAL_H
+#define FAIRLEAD_RELAY_DIAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/address.h"
+#include "net/protocol.h"
+#include "relay/end_reason.h"
+
+/*
+ * Starts to connect. Returns 0 with the descriptor in *ret_fd, of which epoll will tell when it is connected or
+ * has failed; else -errno.
+ */
+int dial_start(enum protocol protocol, const struct address *target, uint32_t keepalive_s, int *ret_fd);
+
+/*
+ * What became of it, once epoll has told of `events`: 0 or -errno. A socket that connected to itself, as TCP can when a
+ * local target port lies in the range of ephemeral ports, counts as refused.
+ */
+int dial_finish(int fd, const struct address *target, uint32_t events);
+
+/* The end reason that stands for the error (-errno). */
+enum end_reason dial_end_reason(int error);
+
+/* Whether the error means that this process or host ran out of something that others give back. */
+bool dial_is_shortage(int error);
+
+#endif

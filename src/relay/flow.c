@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/flow.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "net/socket.h"
+#include "relay/dial.h"
+#include "relay/session.h"
+
+/* A container that takes 4 KiB of kernel memory for its two sockets should not cost more than a tenth of it here. */
+_Static_assert(sizeof(struct flow) <= 400, "flow: a session in the process is at most 400 bytes");
+
+#define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+static int other(int side)
+{
+	return !side;
+}
+
+static void close_side(struct relay *relay, struct flow_side *side, bool reset)
+{
+	if (side->fd < 0)
+		return;
+	if (reset)
+		socket_reset(&side->fd);
+	else
+		fd_close(&side->fd);
+	budget_give(&relay->budget, 1);
+}
+
+static void count_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
+{
+	struct relay_counters *counters = &flow->route->counters;
+
+	counters->open--;
+	counters->ended[reason]++;
+	counters->in_bytes += flow->pumps[FLOW_CLIENT].moved_bytes;
+	counters->out_bytes += flow->pumps[FLOW_BACKEND].moved_bytes;
+	if (relay->observer.session_ended)
+		relay->observer.session_ended(relay->observer.context, flow->route, &flow->client, reason, error);
+}
+
+void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
+{
+	timeout_stop(&flow->timeout);
+	list_remove(&flow->ready);
+	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++) {
+		pump_release(&flow->pumps[side], &relay->pump_resources);
+		close_side(relay, &flow->sides[side], reason != END_DONE);
+	}
+	count_end(relay, flow, reason, error);
+	slots_give(&relay->flows, flow);
+	relay_session_gone(relay);
+}
+
+/* Dialing. */
+
+static void wait_for_retry(struct relay *relay, struct flow *flow)
+{
+	flow->state = FLOW_WAITING;
+	timeout_start(&flow->timeout, &relay->retrying, relay->loop);
+}
+
+static void dial_failed(struct relay *relay, struct flow *flow, int error)
+{
+	uint64_t waited_ns = relay->loop->now_ns - flow->started_ns;
+
+	close_side(relay, &flow->sides[FLOW_BACKEND], false);
+	if ((error == -ECONNREFUSED && waited_ns < relay->settings.connect_retry_ns) ||
+	    (dial_is_shortage(error) && waited_ns < relay->settings.connect_timeout_ns))
+		wait_for_retry(relay, flow);
+	else
+		flow_end(relay, flow, dial_end_reason(error), -error);
+}
+
+static void dial(struct relay *relay, struct flow *flow)
+{
+	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
+	int r = dial_start(flow->route->protocol, &flow->route->target, relay->settings.keepalive_s, &backend->fd);
+
+	if (r < 0) {
+		dial_failed(relay, flow, r);
+		return;
+	}
+	budget_take(&relay->budget, 1);
+	flow->state = FLOW_DIALING;
+	timeout_start(&flow->timeout, &relay->connecting, relay->loop);
+	r = loop_watch(relay->loop, backend->fd, EVENTS, loop_ref_to(relay->flow_kinds[FLOW_BACKEND], &flow->slot));
+	if (r < 0)
+		dial_failed(relay, flow, r);
+}
+
+void relay_accept(struct relay *relay, struct relay_route *route, int client_fd, const struct address *client)
+{
+	struct flow *flow = slots_take(&relay->flows);
+	int r;
+
+	if (!flow) {
+		route->counters.ended[END_NO_MEMORY]++;
+		socket_reset(&client_fd);
+		return;
+	}
+	route->counters.sessions++;
+	route->counters.open++;
+	budget_take(&relay->budget, 1);
+	flow->route = route;
+	flow->client = *client;
+	flow->started_ns = relay->loop->now_ns;
+	flow->sides[FLOW_CLIENT].fd = client_fd;
+	flow->sides[FLOW_BACKEND].fd = -1;
+	timeout_init(&flow->timeout);
+	list_init(&flow->ready);
+	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
+		flow->pumps[side].kind = route->protocol == PROTOCOL_SCTP ? PUMP_MESSAGE : PUMP_STREAM;
+
+	r = loop_watch(relay->loop, client_fd, EVENTS, loop_ref_to(relay->flow_kinds[FLOW_CLIENT], &flow->slot));
+	if (r < 0)
+		flow_end(relay, flow, END_NO_MEMORY, -r);
+	else
+		dial(relay, flow);
+}
+
+/* Pumping. The functions that may end the flow return false if they did. */
+
+static enum end_reason reset_reason(int side)
+{
+	return side == FLOW_CLIENT ? END_CLIENT_RESET : END_BACKEND_RESET;
+}
+
+static bool side_ended(struct relay *relay, struct flow *flow, int from)
+{
+	struct flow_side *sink = &flow->sides[other(from)];
+
+	flow->sides[from].ended = true;
+	if (flow->sides[from].broken || flow->route->protocol == PROTOCOL_SCTP) {
+		flow_end(relay, flow, flow->sides[from].broken ? reset_reason(from) : END_DONE, 0);
+		return false;
+	}
+	(void)shutdown(sink->fd, SHUT_WR);
+	return true;
+}
+
+/* Writing to a side has failed: nothing more goes there, and what came from there is read to its end. */
+static bool side_broke(struct relay *relay, struct flow *flow, int broken, int error)
+{
+	struct flow_side *side = &flow->sides[broken];
+
+	if (side->ended || error == ENOMEM) {
+		flow_end(relay, flow, error == ENOMEM ? END_NO_MEMORY : reset_reason(broken), error);
+		return false;
+	}
+	pump_release(&flow->pumps[other(broken)], &relay->pump_resources);
+	flow->sides[other(broken)].ended = true;
+	side->broken = true;
+	side->readable = true;
+	side->hung_up = true;
+	return true;
+}
+
+static bool pump_from(struct relay *relay, struct flow *flow, int from)
+{
+	struct flow_side *source = &flow->sides[from], *sink = &flow->sides[other(from)];
+	struct pump *pump = &flow->pumps[from];
+	struct pump_ends ends = { .source = source->fd, .sink = sink->fd, .hung_up = source->hung_up };
+
+	if (source->ended || !sink->writable || (!source->readable && pump->held_bytes == 0))
+		return true;
+	switch (pump_run(pump, &relay->pump_resources, &ends)) {
+	case PUMP_IDLE:
+		source->readable = false;
+		return true;
+	case PUMP_BLOCKED:
+		sink->writable = false;
+		return true;
+	case PUMP_MORE:
+		if (list_is_empty(&flow->ready))
+			list_append(&relay->ready, &flow->ready);
+		return true;
+	case PUMP_END:
+		return side_ended(relay, flow, from);
+	case PUMP_SOURCE_ERROR:
+		flow_end(relay, flow, reset_reason(from), ends.error);
+		return false;
+	case PUMP_SINK_ERROR:
+		return side_broke(relay, flow, other(from), ends.error);
+	}
+	return true;
+}
+
+static uint64_t moved_bytes(const struct flow *flow)
+{
+	return flow->pumps[FLOW_CLIENT].moved_bytes + flow->pumps[FLOW_BACKEND].moved_bytes;
+}
+
+static void start_half_closed(struct relay *relay, struct flow *flow)
+{
+	flow->checkpoint_bytes = moved_bytes(flow);
+	timeout_start(&flow->timeout, &relay->half_closed, relay->loop);
+}
+
+static void pump_both(struct relay *relay, struct flow *flow)
+{
+	const struct flow_side *client = &flow->sides[FLOW_CLIENT], *backend = &flow->sides[FLOW_BACKEND];
+
+	if (!pump_from(relay, flow, FLOW_CLIENT) || !pump_from(relay, flow, FLOW_BACKEND))
+		return;
+	/* The backend's bytes may have shown that the client is broken: read what it had sent. */
+	if (client->broken && !pump_from(relay, flow, FLOW_CLIENT))
+		return;
+	if (client->ended && backend->ended)
+		flow_end(relay, flow, END_DONE, 0);
+	else if ((client->ended || backend->ended) && list_is_empty(&flow->timeout.node))
+		start_half_closed(relay, flow);
+}
+
+bool flow_work(void *context)
+{
+	struct relay *relay = context;
+	struct list turn;
+	struct list *first;
+
+	/* Those that are ready now, each once: who needs more is queued behind them for the next turn. */
+	list_init(&turn);
+	while ((first = list_first(&relay->ready))) {
+		list_remove(first);
+		list_append(&turn, first);
+	}
+	while ((first = list_first(&turn))) {
+		list_remove(first);
+		pump_both(relay, container_of(first, struct flow, ready));
+	}
+	return !list_is_empty(&relay->ready);
+}
+
+/* Events. */
+
+static void dial_event(struct relay *relay, struct flow *flow, uint32_t events)
+{
+	int r;
+
+	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		return;
+	r = dial_finish(flow->sides[FLOW_BACKEND].fd, &flow->route->target, events);
+	if (r < 0) {
+		dial_failed(relay, flow, r);
+		return;
+	}
+	timeout_stop(&flow->timeout);
+	flow->state = FLOW_OPEN;
+	flow->sides[FLOW_CLIENT].writable = true;
+	flow->sides[FLOW_BACKEND].writable = true;
+	pump_both(relay, flow);
+}
+
+/*
+ * An error on a side that has nothing left to be read. It would never be met by reading, and the other side may have
+ * nothing to write, so it is asked for.
+ */
+static bool late_error(struct relay *relay, struct flow *flow, int side, uint32_t events)
+{
+	int error;
+
+	if (!(events & EPOLLERR) || !flow->sides[side].ended)
+		return false;
+	error = socket_take_error(flow->sides[side].fd);
+	if (error == 0)
+		return false;
+	flow_end(relay, flow, reset_reason(side), error);
+	return true;
+}
+
+static void side_event(struct relay *relay, struct flow *flow, int side, uint32_t events)
+{
+	struct flow_side *it = &flow->sides[side];
+
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		it->readable = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		it->hung_up = true;
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+		it->writable = true;
+
+	if (flow->state == FLOW_OPEN) {
+		if (!late_error(relay, flow, side, events))
+			pump_both(relay, flow);
+	} else if (side == FLOW_BACKEND) {
+		dial_event(relay, flow, events);
+	} else if (events & (EPOLLERR | EPOLLHUP)) {
+		/* the client is gone before the container could answer */
+		flow_end(relay, flow, END_CLIENT_RESET, 0);
+	}
+}
+
+void flow_client_event(void *context, struct loop_ref ref, uint32_t events)
+{
+	struct relay *relay = context;
+	struct flow *flow = slots_find(&relay->flows, ref.index, ref.generation);
+
+	if (flow)
+		side_event(relay, flow, FLOW_CLIENT, events);
+}
+
+void flow_backend_event(void *context, struct loop_ref ref, uint32_t events)
+{
+	struct relay *relay = context;
+	struct flow *flow = slots_find(&relay->flows, ref.index, ref.generation);
+
+	if (flow)
+		side_event(relay, flow, FLOW_BACKEND, events);
+}
+
+/* Timeouts. */
+
+void flow_connect_expired(void *context, struct timeout *timeout)
+{
+	flow_end(context, container_of(timeout, struct flow, timeout), END_CONNECT_TIMEOUT, ETIMEDOUT);
+}
+
+void flow_retry_expired(void *context, struct timeout *timeout)
+{
+	dial(context, container_of(timeout, struct flow, timeout));
+}
+
+void flow_half_closed_expired(void *context, struct timeout *timeout)
+{
+	struct flow *flow = container_of(timeout, struct flow, timeout);
+
+	if (flow->checkpoint_bytes != moved_bytes(flow))
+		start_half_closed(context, flow);
+	else
+		flow_end(context, flow, END_HALF_CLOSED_TIMEOUT, ETIMEDOUT);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/pump.h"
+
+static const struct pump_ops *const kinds[] = {
+	[PUMP_STREAM] = &pump_stream_ops,
+	[PUMP_MESSAGE] = &pump_message_ops,
+};
+
+void pump_resources_init(struct pump_resources *resources, struct budget *budget)
+{
+	pipe_pool_init(&resources->pipes, budget);
+	slots_init(&resources->buffers, sizeof(struct pump_buffer));
+}
+
+void pump_resources_fini(struct pump_resources *resources)
+{
+	pipe_pool_fini(&resources->pipes);
+	slots_fini(&resources->buffers);
+}
+
+void pump_resources_trim(struct pump_resources *resources)
+{
+	pipe_pool_trim(&resources->pipes);
+	slots_trim(&resources->buffers);
+}
+
+enum pump_result pump_run(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+{
+	return kinds[pump->kind]->run(pump, resources, ends);
+}
+
+void pump_release(struct pump *pump, struct pump_resources *resources)
+{
+	kinds[pump->kind]->release(pump, resources);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pump moves the bytes of one direction of a session, from a source socket to a sink socket, both non-blocking.
+ *
+ * There are two kinds, for streams (TCP) and for messages (SCTP), behind one interface. A pump owns what it has read and
+ * not yet written; between runs it holds memory or a pipe only while there is such a rest. It
+ * reads nothing while it holds a rest, so the sink's pace is the source's: backpressure is the
+ * kernel's own, and what a session can take is bounded.
+ */
+#ifndef FAIRLEAD_RELAY_PUMP_H
+#define FAIRLEAD_RELAY_PUMP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slots.h"
+#include "relay/pipe_pool.h"
+
+/*
+ * What a copying pump reads at once. HTTP messages and the like fit; a direction that fills it again and again is
+ * bulk, and is spliced.
+ */
+#define PUMP_COPY_BYTES (16 * 1024)
+
+/* What one run moves at most, so that no session keeps others waiting for long. */
+#define PUMP_BUDGET_BYTES (1024 * 1024)
+
+enum pump_kind {
+	PUMP_STREAM,
+	PUMP_MESSAGE,
+};
+
+enum pump_result {
+	PUMP_IDLE,	   /* the source has no more for now */
+	PUMP_BLOCKED,	   /* the sink takes no more for now; a rest is held */
+	PUMP_MORE,	   /* the budget is used up: run again soon */
+	PUMP_END,	   /* end of file, and everything is written */
+	PUMP_SOURCE_ERROR, /* reading failed; what came before is written */
+	PUMP_SINK_ERROR,   /* writing failed; what was held is lost */
+};
+
+/* How a stream pump moves bytes. */
+enum pump_mode {
+	PUMP_COPY,
+	PUMP_SPLICE,
+	PUMP_COPY_ONLY, /* splice does not work on these sockets */
+};
+
+/* A rest in memory. */
+struct pump_buffer {
+	struct slot slot;
+	uint32_t offset;
+	uint32_t length;
+	uint8_t bytes[PUMP_COPY_BYTES];
+};
+
+struct pump {
+	uint8_t kind;
+	uint8_t mode;
+	uint8_t streak;	     /* runs in a row that speak for the other mode */
+	bool source_ended;   /* end of file was read */
+	uint32_t held_bytes; /* read and not yet written */
+	void *held;	     /* struct pipe or struct pump_buffer; NULL while held_bytes is 0 */
+	uint64_t moved_bytes;
+};
+
+/* What pumps share: one for each thread. */
+struct pump_resources {
+	struct pipe_pool pipes;
+	struct slots buffers; /* struct pump_buffer */
+	uint8_t scratch[PUMP_COPY_BYTES];
+};
+
+struct pump_ends {
+	int source;
+	int sink;
+	bool hung_up; /* in: epoll told of an end or error of the source, so read until it shows */
+	int error;    /* out: positive errno of PUMP_SOURCE_ERROR and PUMP_SINK_ERROR */
+};
+
+struct pump_ops {
+	enum pump_result (*run)(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends);
+	void (*release)(struct pump *pump, struct pump_resources *resources);
+};
+
+extern const struct pump_ops pump_stream_ops;  /* pump_stream.c */
+extern const struct pump_ops pump_message_ops; /* pump_message.c */
+
+void pump_resources_init(struct pump_resources *resources, struct budget *budget);
+void pump_resources_fini(struct pump_resources *resources);
+
+/* Returns the memory and pipes that are kept for later. */
+void pump_resources_trim(struct pump_resources *resources);
+
+/* Moves what it can. Call it when the source may be readable and the sink may be writable. */
+enum pump_result pump_run(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends);
+
+/* Gives back what the pump holds; the rest in it is lost. */
+void pump_release(struct pump *pump, struct pump_resources *resources);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pump for byte streams.
+ *
+ * Theory of operation. Small payloads are read into the thread's scratch buffer and sent from there; only if the sink takes
+ * less is the rest put into a buffer of its own. A direction that fills the scratch buffer several times in a row
+ * is bulk: it moves to splice(2), socket to pipe to socket, and back to copying once little comes at a time.
+ *
+ * splice's EAGAIN is ambiguous: the pipe is full, or the socket is empty. It is never interpreted while the
+ * pipe holds bytes: the pipe is emptied first, so on an empty pipe EAGAIN means an empty socket. (Kernel test
+ * splice_pipe.) FIONREAD is not asked: it lies where eBPF agents have put the socket into a sockmap,
+ * and there splice may find nothing although recv does. So an EAGAIN right at the start of a run, which an event
+ * announced bytes for, is checked with recv; if that finds some, the pump copies from then on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "relay/pump.h"
+
+/* Full scratch buffers in a row after which a direction counts as bulk. */
+#define BULK_STREAK 3
+
+/* Splices of less than this in a row, and as many of them, after which it no longer does. */
+#define SMALL_BYTES 4096
+#define SMALL_STREAK 4
+
+/* Asked of splice: far more than any pipe holds, since one slot of a pipe can carry a whole GRO packet. */
+#define SPLICE_BYTES (1u << 30)
+
+enum step {
+	STEP_MOVED,	  /* go on */
+	STEP_DRAINED,	  /* the source is (most probably) empty */
+	STEP_BLOCKED,
+	STEP_ENDED,
+	STEP_SOURCE_FAILED,
+	STEP_SINK_FAILED,
+};
+
+static void give_pipe(struct pump *pump, struct pump_resources *resources)
+{
+	pipe_pool_give(&resources->pipes, pump->held, pump->held_bytes);
+	pump->held = NULL;
+	pump->held_bytes = 0;
+}
+
+static void give_buffer(struct pump *pump, struct pump_resources *resources)
+{
+	slots_give(&resources->buffers, pump->held);
+	pump->held = NULL;
+	pump->held_bytes = 0;
+}
+
+static ssize_t send_retrying(int fd, const void *bytes, size_t length)
+{
+	ssize_t sent;
+
+	do
+		sent = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
+static ssize_t splice_retrying(int from, int to, size_t length)
+{
+	ssize_t moved;
+
+	do
+		moved = splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (moved < 0 && errno == EINTR);
+	return moved;
+}
+
+static enum step sink_stopped(struct pump_ends *ends)
+{
+	if (errno == EAGAIN)
+		return STEP_BLOCKED;
+	ends->error = errno;
+	return STEP_SINK_FAILED;
+}
+
+/* Writes the rest that is held. */
+static enum step flush(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+{
+	while (pump->held_bytes > 0) {
+		struct pump_buffer *buffer = pump->held;
+		struct pipe *pipe = pump->held;
+		ssize_t moved;
+
+		if (pump->mode == PUMP_SPLICE)
+			moved = splice_retrying(pipe->read_fd, ends->sink, pump->held_bytes);
+		else
+			moved = send_retrying(ends->sink, buffer->bytes + buffer->offset, pump->held_bytes);
+		if (moved <= 0)
+			return sink_stopped(ends);
+		pump->held_bytes -= (uint32_t)moved;
+		pump->moved_bytes += (uint64_t)moved;
+		if (pump->mode != PUMP_SPLICE)
+			buffer->offset += (uint32_t)moved;
+	}
+	if (pump->held && pump->mode != PUMP_SPLICE)
+		give_buffer(pump, resources);
+	return STEP_MOVED;
+}
+
+/* Keeps what the sink did not take. */
+static enum step hold(struct pump *pump, struct pump_resources *resources, const uint8_t *bytes, size_t length,
+		      struct pump_ends *ends)
+{
+	struct pump_buffer *buffer = slots_take(&resources->buffers);
+
+	if (!buffer) {
+		ends->error = ENOMEM;
+		return STEP_SINK_FAILED;
+	}
+	memcpy(buffer->bytes, bytes, length);
+	pump->held = buffer;
+	pump->held_bytes = (uint32_t)length;
+	return STEP_BLOCKED;
+}
+
+static enum step source_stopped(struct pump *pump, ssize_t got, struct pump_ends *ends)
+{
+	if (got == 0) {
+		pump->source_ended = true;
+		return STEP_ENDED;
+	}
+	if (errno == EAGAIN)
+		return STEP_DRAINED;
+	ends->error = errno;
+	return STEP_SOURCE_FAILED;
+}
+
+static enum step copy(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+{
+	ssize_t got, sent;
+
+	do
+		got = recv(ends->source, resources->scratch, PUMP_COPY_BYTES, MSG_DONTWAIT);
+	while (got < 0 && errno == EINTR);
+	if (got <= 0)
+		return source_stopped(pump, got, ends);
+
+	sent = send_retrying(ends->sink, resources->scratch, (size_t)got);
+	if (sent < 0 && errno != EAGAIN)
+		return sink_stopped(ends);
+	if (sent < 0)
+		sent = 0;
+	pump->moved_bytes += (uint64_t)sent;
+	if (sent < got)
+		return hold(pump, resources, resources->scratch + sent, (size_t)(got - sent), ends);
+
+	if (got < PUMP_COPY_BYTES) {
+		pump->streak = 0;
+		/* Nothing is lost if more has come since: it makes a new edge (kernel test epoll_edges). */
+		return ends->hung_up ? STEP_MOVED : STEP_DRAINED;
+	}
+	if (pump->mode == PUMP_COPY && ++pump->streak >= BULK_STREAK) {
+		pump->streak = 0;
+		pump->held = pipe_pool_take(&resources->pipes);
+		if (pump->held)
+			pump->mode = PUMP_SPLICE;
+	}
+	return STEP_MOVED;
+}
+
+static void leave_splice(struct pump *pump, struct pump_resources *resources, enum pump_mode mode)
+{
+	if (pump->held)
+		give_pipe(pump, resources);
+	pump->mode = (uint8_t)mode;
+	pump->streak = 0;
+}
+
+/* splice found nothing where an event had promised something: believe it only if recv says the same. */
+static enum step doubt_splice(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+{
+	uint64_t moved_bytes = pump->moved_bytes;
+	enum step step;
+
+	leave_splice(pump, resources, PUMP_COPY);
+	step = copy(pump, resources, ends);
+	if (step == STEP_DRAINED && pump->moved_bytes == moved_bytes)
+		pump->mode = PUMP_SPLICE;
+	return step;
+}
+
+static enum step splice_in(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends, bool first)
+{
+	struct pipe *pipe;
+	ssize_t got;
+
+	if (!pump->held)
+		pump->held = pipe_pool_take(&resources->pipes);
+	if (!pump->held) {
+		leave_splice(pump, resources, PUMP_COPY);
+		return STEP_MOVED;
+	}
+	pipe = pump->held;
+	got = splice_retrying(ends->source, pipe->write_fd, SPLICE_BYTES);
+	if (got < 0 && errno == EINVAL) {
+		leave_splice(pump, resources, PUMP_COPY_ONLY);
+		return STEP_MOVED;
+	}
+	if (got < 0 && errno == EAGAIN && first)
+		return doubt_splice(pump, resources, ends);
+	if (got <= 0)
+		return source_stopped(pump, got, ends);
+	pump->held_bytes = (uint32_t)got;
+	pump->streak = got < SMALL_BYTES ? (uint8_t)(pump->streak + 1) : 0;
+	return STEP_MOVED;
+}
+
+static enum pump_result result_of(enum step step)
+{
+	switch (step) {
+	case STEP_DRAINED:
+		return PUMP_IDLE;
+	case STEP_BLOCKED:
+		return PUMP_BLOCKED;
+	case STEP_ENDED:
+		return PUMP_END;
+	case STEP_SOURCE_FAILED:
+		return PUMP_SOURCE_ERROR;
+	case STEP_SINK_FAILED:
+		return PUMP_SINK_ERROR;
+	default:
+		return PUMP_MORE;
+	}
+}
+
+static enum pump_result run(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+{
+	uint64_t limit = pump->moved_bytes + PUMP_BUDGET_BYTES;
+	enum step step = flush(pump, resources, ends);
+
+	for (bool first = true; step == STEP_MOVED; first = false) {
+		if (pump->source_ended) {
+			step = STEP_ENDED;
+		} else if (pump->moved_bytes >= limit) {
+			break;
+		} else if (pump->mode == PUMP_SPLICE) {
+			step = splice_in(pump, resources, ends, first);
+			if (step == STEP_MOVED)
+				step = flush(pump, resources, ends);
+			if (step == STEP_MOVED && pump->streak >= SMALL_STREAK)
+				leave_splice(pump, resources, PUMP_COPY);
+		} else {
+			step = copy(pump, resources, ends);
+		}
+	}
+	/* A pipe is held only while bytes are in it. */
+	if (pump->held && pump->held_bytes == 0)
+		give_pipe(pump, resources);
+	return result_of(step);
+}
+
+static void release(struct pump *pump, struct pump_resources *resources)
+{
+	if (!pump->held)
+		return;
+	if (pump->mode == PUMP_SPLICE)
+		give_pipe(pump, resources);
+	else
+		give_buffer(pump, resources);
+}
+
+const struct pump_ops pump_stream_ops = { .run = run, .release = release };

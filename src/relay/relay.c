@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/relay.h"
+
+#include "base/clock.h"
+#include "relay/flow.h"
+#include "relay/session.h"
+#include "relay/udp.h"
+
+/* Between two tries of a refused connect, or of one that found no descriptor. */
+#define RETRY_NS (100 * NS_PER_MS)
+
+/* After the last session has gone: long enough that a busy port does not give back what it needs again. */
+#define TRIM_NS (5 * NS_PER_S)
+
+/* Kept from sessions and pipes: standard streams, epoll, signals, listener, log, and some for the libc. */
+#define DESCRIPTORS_RESERVED 16
+
+static bool is_idle(const struct relay *relay)
+{
+	return relay->flows.used == 0 && relay->udp_clients.used == 0;
+}
+
+/* Nobody has been here for a while: the process becomes as small as it was at the start. */
+static void trim_expired(void *context, struct timeout *timeout)
+{
+	struct relay *relay = context;
+
+	(void)timeout;
+	if (!is_idle(relay))
+		return;
+	pump_resources_trim(&relay->pump_resources);
+	slots_trim(&relay->flows);
+	udp_trim(relay);
+}
+
+void relay_init(struct relay *relay, struct loop *loop, const struct relay_settings *settings,
+		const struct relay_observer *observer)
+{
+	uint32_t most = settings->descriptors_max;
+
+	relay->loop = loop;
+	relay->settings = *settings;
+	relay->observer = *observer;
+	relay->starved = false;
+	relay->budget.used = 0;
+	relay->budget.most = most > 2 * DESCRIPTORS_RESERVED ? most - DESCRIPTORS_RESERVED : most / 2;
+	slots_init(&relay->flows, sizeof(struct flow));
+	list_init(&relay->ready);
+	pump_resources_init(&relay->pump_resources, &relay->budget);
+	relay->flow_kinds[FLOW_CLIENT] = loop_add_kind(loop, flow_client_event, relay);
+	relay->flow_kinds[FLOW_BACKEND] = loop_add_kind(loop, flow_backend_event, relay);
+	loop_set_work(loop, flow_work, relay);
+	udp_init(relay);
+
+	timeout_queue_init(&relay->connecting, loop, settings->connect_timeout_ns, flow_connect_expired, relay);
+	timeout_queue_init(&relay->retrying, loop, RETRY_NS, flow_retry_expired, relay);
+	timeout_queue_init(&relay->half_closed, loop, settings->half_closed_timeout_ns,
+			   flow_half_closed_expired, relay);
+	timeout_queue_init(&relay->trimming, loop, TRIM_NS, trim_expired, relay);
+	timeout_init(&relay->trim);
+}
+
+static void end_flows(struct relay *relay, const struct relay_route *route)
+{
+	struct flow *next = slots_next(&relay->flows, NULL);
+
+	while (next) {
+		struct flow *flow = next;
+
+		next = slots_next(&relay->flows, flow);
+		if (!route || flow->route == route)
+			flow_end(relay, flow, END_STOPPED, 0);
+	}
+}
+
+void relay_drop_route(struct relay *relay, const struct relay_route *route)
+{
+	end_flows(relay, route);
+	udp_end_clients(relay, route);
+}
+
+void relay_fini(struct relay *relay)
+{
+	relay_drop_route(relay, NULL);
+	timeout_stop(&relay->trim);
+	udp_trim(relay);
+	slots_fini(&relay->flows);
+	slots_fini(&relay->udp_clients);
+	pump_resources_fini(&relay->pump_resources);
+}
+
+bool relay_has_descriptors(struct relay *relay, uint32_t descriptors)
+{
+	if (budget_has(&relay->budget, descriptors))
+		return true;
+	pipe_pool_trim(&relay->pump_resources.pipes);
+	return budget_has(&relay->budget, descriptors);
+}
+
+bool relay_has_room(struct relay *relay)
+{
+	bool room = relay_has_descriptors(relay, 2);
+
+	relay->starved = !room;
+	return room;
+}
+
+void relay_session_gone(struct relay *relay)
+{
+	if (relay->starved && budget_has(&relay->budget, 2)) {
+		relay->starved = false;
+		if (relay->observer.has_room)
+			relay->observer.has_room(relay->observer.context);
+	}
+	if (is_idle(relay))
+		timeout_start(&relay->trim, &relay->trimming, relay->loop);
+}

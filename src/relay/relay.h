@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The relay: sessions between clients and containers, in user space.
+ *
+ * One struct relay for each thread, on that thread's loop; nothing is shared between them, and there are no globals. Streams
+ * are flows (relay/flow.h), UDP clients are in relay/udp.h. The relay does not know listeners, rules or
+ * who is allowed in: that is `publish`.
+ *
+ * What all sessions of one published port share is a route. It belongs to whoever publishes the port, and
+ * must live until relay_drop_route() has ended the last session that uses it.
+ */
+#ifndef FAIRLEAD_RELAY_RELAY_H
+#define FAIRLEAD_RELAY_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/siphash.h"
+#include "base/slots.h"
+#include "loop/loop.h"
+#include "loop/timeout.h"
+#include "net/address.h"
+#include "net/datagram.h"
+#include "net/protocol.h"
+#include "relay/budget.h"
+#include "relay/end_reason.h"
+#include "relay/pump.h"
+
+/* Times in nanoseconds; 0 switches the thing off. */
+struct relay_settings {
+	uint64_t connect_timeout_ns;
+	uint64_t connect_retry_ns; /* how long a refused connect is tried again */
+	uint64_t half_closed_timeout_ns;
+	uint64_t udp_idle_timeout_ns;
+	uint32_t keepalive_s;
+	uint32_t udp_clients_max;
+	uint32_t descriptors_max;
+};
+
+struct relay_counters {
+	uint64_t sessions;  /* started: TCP and SCTP connections, UDP clients */
+	uint64_t open;	    /* of these, not ended */
+	uint64_t in_bytes;  /* client to container */
+	uint64_t out_bytes; /* container to client */
+	uint64_t in_datagrams;
+	uint64_t out_datagrams;
+	uint64_t dropped_datagrams; /* no socket, no buffer, too long ... */
+	uint64_t refused_datagrams; /* an ICMP error came back for them */
+	uint64_t ended[END_REASONS];
+};
+
+struct relay_route {
+	enum protocol protocol;
+	struct address target;
+	struct relay_counters counters;
+	void *owner; /* for the observer */
+};
+
+/* What the owner of the relay is told. Any may be NULL. Called on the relay's thread. */
+struct relay_observer {
+	/* A session has ended. error is a positive errno where one caused it, else 0. */
+	void (*session_ended)(void *context, const struct relay_route *route, const struct address *client,
+			      enum end_reason reason, int error);
+	/* Descriptors have been given back after relay_has_room() had said no. */
+	void (*has_room)(void *context);
+	void *context;
+};
+
+struct udp_table {
+	uint32_t *buckets; /* index + 1 of the first client, 0: none */
+	uint32_t size;	   /* a power of two; 0: not mapped yet */
+	uint32_t count;
+	struct siphash_key key;
+};
+
+struct relay {
+	struct loop *loop;
+	struct relay_settings settings;
+	struct relay_observer observer;
+	struct budget budget;
+	bool starved; /* somebody waits for has_room */
+
+	struct slots flows; /* struct flow */
+	struct list ready;  /* flows that have more to do this turn */
+	struct pump_resources pump_resources;
+	uint8_t flow_kinds[2]; /* loop kinds of the two sides of a flow */
+
+	struct slots udp_clients; /* struct udp_client */
+	struct udp_table udp_table;
+	struct datagram_batch *udp_batch; /* mapped with the first datagram */
+	uint8_t udp_client_kind;
+
+	struct timeout_queue connecting;
+	struct timeout_queue retrying;
+	struct timeout_queue half_closed;
+	struct timeout_queue udp_idle;
+	struct timeout_queue trimming;
+	struct timeout trim;
+};
+
+/* Sets the relay up on a loop. It does not move afterwards. */
+void relay_init(struct relay *relay, struct loop *loop, const struct relay_settings *settings,
+		const struct relay_observer *observer);
+
+/* Ends every session, the open ones with a reset, and frees all memory. */
+void relay_fini(struct relay *relay);
+
+/* Ends the sessions of that route (NULL: of every route), with a reset. Its counters are complete then. */
+void relay_drop_route(struct relay *relay, const struct relay_route *route);
+
+/* Whether there are descriptors for one more connection. If not, observer.has_room will be called. */
+bool relay_has_room(struct relay *relay);
+
+/*
+ * Takes over an accepted connection (TCP or SCTP, non-blocking) and connects it to the route's target. The descriptor is the
+ * relay's from now on, whatever happens.
+ */
+void relay_accept(struct relay *relay, struct relay_route *route, int client_fd, const struct address *client);
+
+#endif

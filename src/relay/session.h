@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What flows and UDP clients have in common, within the relay. */
+#ifndef FAIRLEAD_RELAY_SESSION_H
+#define FAIRLEAD_RELAY_SESSION_H
+
+#include "relay/relay.h"
+
+/* A session has given its slot and descriptors back: tells who waits for room, and plans the tidying up. */
+void relay_session_gone(struct relay *relay);
+
+/* Whether `descriptors` more may be opened. Gives up idle pipes for it. */
+bool relay_has_descriptors(struct relay *relay, uint32_t descriptors);
+
+#endif

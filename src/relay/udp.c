@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/udp.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "net/socket.h"
+#include "relay/session.h"
+#include "relay/udp_table.h"
+
+_Static_assert(sizeof(struct udp_client) <= 256, "udp: a client in the process is at most 256 bytes");
+
+/* Batches taken from one socket before others get their turn. */
+#define ROUNDS_PER_TURN 4
+
+static void client_event(void *context, struct loop_ref ref, uint32_t events);
+static void idle_expired(void *context, struct timeout *timeout);
+
+void udp_init(struct relay *relay)
+{
+	slots_init(&relay->udp_clients, sizeof(struct udp_client));
+	relay->udp_table = (struct udp_table){ .size = 0 };
+	relay->udp_batch = NULL;
+	relay->udp_client_kind = loop_add_kind(relay->loop, client_event, relay);
+	timeout_queue_init(&relay->udp_idle, relay->loop, relay->settings.udp_idle_timeout_ns, idle_expired, relay);
+}
+
+void udp_port_init(struct udp_port *port, int fd, struct relay_route *route)
+{
+	port->fd = fd;
+	port->family = socket_family(fd);
+	port->route = route;
+	datagram_want_gro(fd);
+}
+
+static struct datagram_batch *batch(struct relay *relay)
+{
+	if (!relay->udp_batch) {
+		void *memory = mmap(NULL, sizeof(struct datagram_batch), PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (memory != MAP_FAILED)
+			relay->udp_batch = memory;
+	}
+	return relay->udp_batch;
+}
+
+void udp_trim(struct relay *relay)
+{
+	if (relay->udp_batch)
+		(void)munmap(relay->udp_batch, sizeof(struct datagram_batch));
+	relay->udp_batch = NULL;
+	udp_table_fini(&relay->udp_table);
+	slots_trim(&relay->udp_clients);
+}
+
+/* Clients. */
+
+static void client_end(struct relay *relay, struct udp_client *client, enum end_reason reason)
+{
+	struct relay_route *route = client->port->route;
+
+	timeout_stop(&client->idle);
+	udp_table_remove(relay, client);
+	fd_close(&client->fd);
+	budget_give(&relay->budget, 1);
+	route->counters.open--;
+	route->counters.ended[reason]++;
+	if (relay->observer.session_ended)
+		relay->observer.session_ended(relay->observer.context, route, &client->client, reason, 0);
+	slots_give(&relay->udp_clients, client);
+	relay_session_gone(relay);
+}
+
+static void idle_expired(void *context, struct timeout *timeout)
+{
+	client_end(context, container_of(timeout, struct udp_client, idle), END_IDLE);
+}
+
+void udp_end_clients(struct relay *relay, const struct relay_route *route)
+{
+	struct udp_client *next = slots_next(&relay->udp_clients, NULL);
+
+	while (next) {
+		struct udp_client *client = next;
+
+		next = slots_next(&relay->udp_clients, client);
+		if (!route || client->port->route == route)
+			client_end(relay, client, END_STOPPED);
+	}
+}
+
+/* Whether there is room for one more client, after the one that was idle longest has left if need be. */
+static bool make_room(struct relay *relay)
+{
+	struct timeout *oldest = timeout_oldest(&relay->udp_idle);
+
+	if (relay->udp_clients.used < relay->settings.udp_clients_max && relay_has_descriptors(relay, 1))
+		return true;
+	if (!oldest)
+		return false;
+	client_end(relay, container_of(oldest, struct udp_client, idle), END_EVICTED);
+	return true;
+}
+
+static int open_backend(const struct address *target)
+{
+	OWNED_FD fd = socket_open(PROTOCOL_UDP, target->family);
+	struct sockaddr_storage storage;
+	socklen_t length = address_to_sockaddr(target, target->family, &storage);
+
+	if (fd < 0)
+		return fd;
+	datagram_want_gro(fd);
+	if (connect(fd, (struct sockaddr *)&storage, length) < 0)
+		return -errno;
+	return fd_take(&fd);
+}
+
+static struct udp_client *client_new(struct relay *relay, struct udp_port *port, const struct datagram *datagram)
+{
+	struct udp_client *client;
+	OWNED_FD fd = -1;
+
+	if (!make_room(relay))
+		return NULL;
+	fd = open_backend(&port->route->target);
+	client = fd < 0 ? NULL : slots_take(&relay->udp_clients);
+	if (!client)
+		return NULL;
+	client->port = port;
+	client->client = datagram->peer;
+	client->local = datagram->local;
+	timeout_init(&client->idle);
+	if (loop_watch(relay->loop, fd, EPOLLIN, loop_ref_to(relay->udp_client_kind, &client->slot)) < 0 ||
+	    udp_table_insert(relay, client) < 0) {
+		slots_give(&relay->udp_clients, client);
+		return NULL;
+	}
+	client->fd = fd_take(&fd);
+	budget_take(&relay->budget, 1);
+	port->route->counters.sessions++;
+	port->route->counters.open++;
+	return client;
+}
+
+/* Towards the container. */
+
+static void count_sent(struct relay_counters *counters, const struct datagram_sent *sent)
+{
+	counters->dropped_datagrams += sent->dropped;
+	counters->refused_datagrams += sent->refused;
+}
+
+/* Sends datagrams of one client, which are neighbours in the batch. */
+static void send_to_backend(struct relay *relay, struct udp_port *port, struct datagram *datagrams, uint32_t count)
+{
+	struct relay_counters *counters = &port->route->counters;
+	struct udp_client *client = udp_table_find(relay, port, &datagrams[0].peer, &datagrams[0].local);
+	struct datagram_sent sent;
+
+	if (!client)
+		client = client_new(relay, port, &datagrams[0]);
+	if (!client) {
+		for (uint32_t i = 0; i < count; i++)
+			counters->dropped_datagrams += datagram_segments(&datagrams[i]);
+		return;
+	}
+	timeout_start(&client->idle, &relay->udp_idle, relay->loop);
+	for (uint32_t i = 0; i < count; i++) { /* the socket is connected, and its source is the kernel's choice */
+		datagrams[i].peer.family = AF_UNSPEC;
+		datagrams[i].local.family = AF_UNSPEC;
+	}
+	datagram_send(client->fd, port->route->target.family, datagrams, count, &sent);
+	count_sent(counters, &sent);
+	counters->in_datagrams += sent.sent;
+	counters->in_bytes += sent.sent_bytes;
+}
+
+static bool same_client(const struct datagram *a, const struct datagram *b)
+{
+	return address_equal(&a->peer, &b->peer) && address_equal(&a->local, &b->local);
+}
+
+void udp_port_receive(struct relay *relay, struct udp_port *port)
+{
+	struct datagram_batch *in = batch(relay);
+
+	for (int round = 0; in && round < ROUNDS_PER_TURN; round++) {
+		int received = datagram_receive(port->fd, in, DATAGRAM_BATCH);
+		uint32_t first = 0;
+
+		if (received == -EAGAIN)
+			return;
+		for (uint32_t i = 1; i <= in->count; i++) {
+			if (i < in->count && same_client(&in->datagrams[first], &in->datagrams[i]))
+				continue;
+			send_to_backend(relay, port, &in->datagrams[first], i - first);
+			first = i;
+		}
+		if (received >= 0 && received < DATAGRAM_BATCH)
+			return;
+	}
+}
+
+/* Towards the client. */
+
+static void send_to_client(struct udp_client *client, struct datagram_batch *in)
+{
+	struct relay_counters *counters = &client->port->route->counters;
+	struct datagram_sent sent;
+
+	for (uint32_t i = 0; i < in->count; i++) {
+		in->datagrams[i].peer = client->client;
+		in->datagrams[i].local = client->local;
+	}
+	datagram_send(client->port->fd, client->port->family, in->datagrams, in->count, &sent);
+	count_sent(counters, &sent);
+	counters->out_datagrams += sent.sent;
+	counters->out_bytes += sent.sent_bytes;
+}
+
+static void client_event(void *context, struct loop_ref ref, uint32_t events)
+{
+	struct relay *relay = context;
+	struct udp_client *client = slots_find(&relay->udp_clients, ref.index, ref.generation);
+	struct datagram_batch *in = client ? batch(relay) : NULL;
+
+	(void)events;
+	for (int round = 0; in && round < ROUNDS_PER_TURN; round++) {
+		int received = datagram_receive(client->fd, in, DATAGRAM_BATCH);
+
+		if (received == -EAGAIN)
+			return;
+		if (received < 0) { /* an ICMP error for something sent earlier; datagrams may be behind it */
+			client->port->route->counters.refused_datagrams++;
+			continue;
+		}
+		timeout_start(&client->idle, &relay->udp_idle, relay->loop);
+		send_to_client(client, in);
+		if (received < DATAGRAM_BATCH)
+			return;
+	}
+}

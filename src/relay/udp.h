@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UDP sessions.
+ *
+ * A UDP client is whoever sends from one address and port to one address of ours. Each has a socket of its own towards
+ * the container, connected, so that answers and ICMP errors find their way without a look at their bytes, and
+ * so that its source port stays the same as long as it is not idle for the whole timeout. Answers leave from the very address
+ * that the client has sent to.
+ *
+ * The number of clients is bounded; at the bound (or at that of descriptors) the one that was idle longest makes room.
+ * Datagrams cross whole and one by one, empty ones too. What cannot be sent is dropped and counted, as
+ * networks do; no error ends a session.
+ */
+#ifndef FAIRLEAD_RELAY_UDP_H
+#define FAIRLEAD_RELAY_UDP_H
+
+#include "relay/relay.h"
+
+/* A published UDP port, embedded in its owner. The descriptor stays the owner's. */
+struct udp_port {
+	int fd;
+	int family;
+	struct relay_route *route;
+};
+
+struct udp_client {
+	struct slot slot;
+	int fd;
+	uint32_t next; /* in the same bucket: index + 1 */
+	struct udp_port *port;
+	struct address client;
+	struct address local; /* what the client sends to */
+	struct timeout idle;
+};
+
+/* Prepares the socket (bound, non-blocking) to be served. */
+void udp_port_init(struct udp_port *port, int fd, struct relay_route *route);
+
+/* Carries the datagrams that wait on the port. Call it when the descriptor is readable. */
+void udp_port_receive(struct relay *relay, struct udp_port *port);
+
+/* For relay.c. */
+void udp_init(struct relay *relay);
+void udp_trim(struct relay *relay);
+void udp_end_clients(struct relay *relay, const struct relay_route *route); /* NULL: all */
+
+#endif
