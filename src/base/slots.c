@@ -14,6 +14,8 @@ struct slots_chunk {
 	_Alignas(16) unsigned char items[];
 };
 
+#define MORE_BYTES (SLOTS_CHUNKS_MAX * sizeof(struct slots_chunk *))
+
 static size_t chunk_bytes(const struct slots *slots)
 {
 	return sizeof(struct slots_chunk) + SLOTS_PER_CHUNK * slots->item_bytes;
@@ -27,28 +29,50 @@ static struct slot *chunk_item(const struct slots *slots, struct slots_chunk *ch
 void slots_init(struct slots *slots, size_t item_bytes)
 {
 	assert(item_bytes >= sizeof(struct slot));
-	/* chunks[] is not cleared: entries from chunks_end on are never read, and so cost no page. */
 	slots->item_bytes = (item_bytes + 15) & ~(size_t)15;
 	slots->used = 0;
 	slots->generation = 0;
 	slots->chunks_end = 0;
+	slots->chunk = NULL;
+	slots->more = NULL;
 	list_init(&slots->with_room);
+}
+
+/* Where the pointer to that chunk is kept. */
+static struct slots_chunk **chunk_place(const struct slots *slots, uint32_t number)
+{
+	return number == 0 ? (struct slots_chunk **)&slots->chunk : &slots->more[number - 1];
+}
+
+static struct slots_chunk *chunk_at(const struct slots *slots, uint32_t number)
+{
+	return *chunk_place(slots, number);
 }
 
 static void chunk_free(struct slots *slots, struct slots_chunk *chunk)
 {
 	list_remove(&chunk->room);
-	slots->chunks[chunk->number] = NULL;
+	*chunk_place(slots, chunk->number) = NULL;
 	(void)munmap(chunk, chunk_bytes(slots));
 }
 
 void slots_fini(struct slots *slots)
 {
 	for (uint32_t number = 0; number < slots->chunks_end; number++)
-		if (slots->chunks[number])
-			chunk_free(slots, slots->chunks[number]);
+		if (chunk_at(slots, number))
+			chunk_free(slots, chunk_at(slots, number));
+	if (slots->more)
+		(void)munmap(slots->more, MORE_BYTES);
+	slots->more = NULL;
 	slots->used = 0;
 	slots->chunks_end = 0;
+}
+
+static void *map(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
 }
 
 static struct slots_chunk *chunk_new(struct slots *slots)
@@ -56,12 +80,16 @@ static struct slots_chunk *chunk_new(struct slots *slots)
 	struct slots_chunk *chunk;
 	uint32_t number = 0;
 
-	while (number < slots->chunks_end && slots->chunks[number])
+	while (number < slots->chunks_end && chunk_at(slots, number))
 		number++;
 	if (number == SLOTS_CHUNKS_MAX)
 		return NULL;
-	chunk = mmap(NULL, chunk_bytes(slots), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (chunk == MAP_FAILED)
+	if (number > 0 && !slots->more)
+		slots->more = map(MORE_BYTES);
+	if (number > 0 && !slots->more)
+		return NULL;
+	chunk = map(chunk_bytes(slots));
+	if (!chunk)
 		return NULL;
 	chunk->number = number;
 	chunk->free_top = SLOTS_PER_CHUNK;
@@ -69,7 +97,7 @@ static struct slots_chunk *chunk_new(struct slots *slots)
 		chunk->free[i] = SLOTS_PER_CHUNK - 1 - i;
 	if (number == slots->chunks_end)
 		slots->chunks_end++;
-	slots->chunks[number] = chunk;
+	*chunk_place(slots, number) = chunk;
 	list_append(&slots->with_room, &chunk->room);
 	return chunk;
 }
@@ -100,7 +128,7 @@ void *slots_take(struct slots *slots)
 void slots_give(struct slots *slots, void *item)
 {
 	struct slot *slot = item;
-	struct slots_chunk *chunk = slots->chunks[slot->index / SLOTS_PER_CHUNK];
+	struct slots_chunk *chunk = chunk_at(slots, slot->index / SLOTS_PER_CHUNK);
 
 	assert(slot->generation != 0);
 	slot->generation = 0;
@@ -127,7 +155,7 @@ void *slots_find(const struct slots *slots, uint32_t index, uint32_t generation)
 
 	if (index / SLOTS_PER_CHUNK >= slots->chunks_end)
 		return NULL;
-	chunk = slots->chunks[index / SLOTS_PER_CHUNK];
+	chunk = chunk_at(slots, index / SLOTS_PER_CHUNK);
 	if (!chunk || generation == 0)
 		return NULL;
 	slot = chunk_item(slots, chunk, index % SLOTS_PER_CHUNK);
@@ -136,7 +164,7 @@ void *slots_find(const struct slots *slots, uint32_t index, uint32_t generation)
 
 void *slots_at(const struct slots *slots, uint32_t index)
 {
-	struct slot *slot = chunk_item(slots, slots->chunks[index / SLOTS_PER_CHUNK], index % SLOTS_PER_CHUNK);
+	struct slot *slot = chunk_item(slots, chunk_at(slots, index / SLOTS_PER_CHUNK), index % SLOTS_PER_CHUNK);
 
 	assert(slot->generation != 0);
 	return slot;
@@ -147,7 +175,7 @@ void *slots_next(const struct slots *slots, const void *item)
 	uint32_t index = item ? ((const struct slot *)item)->index + 1 : 0;
 
 	for (; index / SLOTS_PER_CHUNK < slots->chunks_end; index++) {
-		struct slots_chunk *chunk = slots->chunks[index / SLOTS_PER_CHUNK];
+		struct slots_chunk *chunk = chunk_at(slots, index / SLOTS_PER_CHUNK);
 		struct slot *slot;
 
 		if (!chunk) {

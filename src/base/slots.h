@@ -34,9 +34,10 @@ struct slots {
 	size_t item_bytes; /* size of an item, its struct slot included */
 	uint32_t used;	   /* slots taken */
 	uint32_t generation;
-	uint32_t chunks_end;	/* chunks[] beyond this index were never used */
-	struct list with_room;	/* chunks that have a free slot */
-	struct slots_chunk *chunks[SLOTS_CHUNKS_MAX];
+	uint32_t chunks_end;	   /* no chunk of this number or above was ever used */
+	struct list with_room;	   /* chunks that have a free slot */
+	struct slots_chunk *chunk; /* number 0: most tables never have another */
+	struct slots_chunk **more; /* the chunks from 1 on, by number; mapped with the first of them */
 };
 
 /* item_bytes is the size of the items' struct; it must begin with a struct slot. */

@@ -38,12 +38,12 @@ struct publisher_observer {
 
 struct publisher {
 	struct loop *loop;
-	struct relay relay;
 	struct publisher_observer observer;
 	struct slots ports;
 	uint8_t port_kind;
 	struct timeout_queue resuming;
 	struct timeout resume;
+	struct relay relay; /* last: it ends in a large buffer */
 };
 
 /* descriptors_max is the process's limit. The publisher does not move afterwards. */

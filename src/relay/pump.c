@@ -6,10 +6,11 @@ static const struct pump_ops *const kinds[] = {
 	[PUMP_MESSAGE] = &pump_message_ops,
 };
 
-void pump_resources_init(struct pump_resources *resources, struct budget *budget)
+void pump_resources_init(struct pump_resources *resources, struct budget *budget, uint8_t *scratch)
 {
 	pipe_pool_init(&resources->pipes, budget);
 	slots_init(&resources->buffers, sizeof(struct pump_buffer));
+	resources->scratch = scratch;
 }
 
 void pump_resources_fini(struct pump_resources *resources)

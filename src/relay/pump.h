@@ -68,7 +68,7 @@ struct pump {
 struct pump_resources {
 	struct pipe_pool pipes;
 	struct slots buffers; /* struct pump_buffer */
-	uint8_t scratch[PUMP_COPY_BYTES];
+	uint8_t *scratch;     /* PUMP_COPY_BYTES, the relay's */
 };
 
 struct pump_ends {
@@ -86,7 +86,7 @@ struct pump_ops {
 extern const struct pump_ops pump_stream_ops;  /* pump_stream.c */
 extern const struct pump_ops pump_message_ops; /* pump_message.c */
 
-void pump_resources_init(struct pump_resources *resources, struct budget *budget);
+void pump_resources_init(struct pump_resources *resources, struct budget *budget, uint8_t *scratch);
 void pump_resources_fini(struct pump_resources *resources);
 
 /* Returns the memory and pipes that are kept for later. */

@@ -46,7 +46,7 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	relay->budget.most = most > 2 * DESCRIPTORS_RESERVED ? most - DESCRIPTORS_RESERVED : most / 2;
 	slots_init(&relay->flows, sizeof(struct flow));
 	list_init(&relay->ready);
-	pump_resources_init(&relay->pump_resources, &relay->budget);
+	pump_resources_init(&relay->pump_resources, &relay->budget, relay->scratch);
 	relay->flow_kinds[FLOW_CLIENT] = loop_add_kind(loop, flow_client_event, relay);
 	relay->flow_kinds[FLOW_BACKEND] = loop_add_kind(loop, flow_backend_event, relay);
 	loop_set_work(loop, flow_work, relay);

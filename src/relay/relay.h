@@ -96,6 +96,9 @@ struct relay {
 	struct timeout_queue udp_idle;
 	struct timeout_queue trimming;
 	struct timeout trim;
+
+	/* Last, so that the rest stays together on few pages while nothing is copied. */
+	uint8_t scratch[PUMP_COPY_BYTES];
 };
 
 /* Sets the relay up on a loop. It does not move afterwards. */
