@@ -16,14 +16,19 @@ struct error {
 	char text[ERROR_TEXT_MAX];
 };
 
-/* Sets code and text, and returns code, so that `return error_set(err, -ERANGE, "...")` reads well. */
+/*
+ * Sets code and text, and returns code, so that `return error_set(err, -ERANGE, "...")` reads well.
+ */
 int error_set(struct error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Puts "prefix: " before the text that is there. The code stays. Returns the code. */
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The text of an errno value (positive or negative) as the field writes it: "address already in use". */
+/*
+ * The text of an errno value (positive or negative) as the field writes it: "address already in
+ * use".
+ */
 const char *error_name(int code);
 
 #endif

@@ -17,7 +17,7 @@ struct list {
 };
 
 /* The struct of type `type` whose member `member` is `node`. */
-#define container_of(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define container_of(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static inline void list_init(struct list *list)
 {

@@ -13,7 +13,9 @@
 
 #include "base/fd.h"
 
-/* systemd's native protocol, systemd.io/JOURNAL_NATIVE_PROTOCOL: one datagram of NAME=value lines. */
+/*
+ * systemd's native protocol, systemd.io/JOURNAL_NATIVE_PROTOCOL: one datagram of NAME=value lines.
+ */
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 /* RFC 3164 text, as syslog(3) sends it. */
 #define SYSLOG_SOCKET "/dev/log"
@@ -84,17 +86,20 @@ void log_write(enum log_level level, const char *format, ...)
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	for (char *newline = text; (newline = strchr(newline, '\n'));)
-		*newline = ' '; /* one message, one line: nothing met on the way may forge a field */
+		*newline =
+			' '; /* one message, one line: nothing met on the way may forge a field */
 
 	switch (state.target) {
 	case LOG_TARGET_JOURNAL:
-		length = snprintf(message, sizeof(message), "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=%s\n",
-				  level, state.identifier, text);
+		length = snprintf(message, sizeof(message),
+				  "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE=%s\n", level,
+				  state.identifier, text);
 		send_datagram(JOURNAL_SOCKET, message, length);
 		break;
 	case LOG_TARGET_SYSLOG:
-		length = snprintf(message, sizeof(message), "<%d>%s[%d]: %s", SYSLOG_FACILITY_DAEMON | level,
-				  state.identifier, (int)getpid(), text);
+		length = snprintf(message, sizeof(message), "<%d>%s[%d]: %s",
+				  SYSLOG_FACILITY_DAEMON | level, state.identifier, (int)getpid(),
+				  text);
 		send_datagram(SYSLOG_SOCKET, message, length);
 		break;
 	default:

@@ -2,10 +2,10 @@
 /*
  * The log of a program.
  *
- * Only apps write to it: the rooms below report through return values and observers. dockerd gives its
- * proxies /dev/null as standard error, so where a message goes is decided once, at the start:
- * the terminal or file that stderr is, else the journal, else syslog, else nowhere.
- * A log that cannot take a message (a full socket) loses it; it never blocks the data path.
+ * Only apps write to it: the rooms below report through return values and observers. dockerd gives
+ * its proxies /dev/null as standard error, so where a message goes is decided once, at the start:
+ * the terminal or file that stderr is, else the journal, else syslog, else nowhere. A log that
+ * cannot take a message (a full socket) loses it; it never blocks the data path.
  */
 #ifndef FAIRLEAD_BASE_LOG_H
 #define FAIRLEAD_BASE_LOG_H

@@ -2,8 +2,8 @@
 /*
  * SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012).
  *
- * Tables that hold what strangers choose (client addresses) are keyed with it, so that nobody can aim
- * at one bucket.
+ * Tables that hold what strangers choose (client addresses) are keyed with it, so that nobody can
+ * aim at one bucket.
  */
 #ifndef FAIRLEAD_BASE_SIPHASH_H
 #define FAIRLEAD_BASE_SIPHASH_H

@@ -6,10 +6,10 @@
 #include <sys/mman.h>
 
 struct slots_chunk {
-	struct list room;     /* on slots.with_room while a slot is free */
-	uint32_t number;      /* index in slots.chunks */
+	struct list room; /* on slots.with_room while a slot is free */
+	uint32_t number;  /* index in slots.chunks */
 	uint32_t used;
-	uint32_t free_top;    /* entries in free[] */
+	uint32_t free_top; /* entries in free[] */
 	uint32_t free[SLOTS_PER_CHUNK];
 	_Alignas(16) unsigned char items[];
 };
@@ -21,7 +21,8 @@ static size_t chunk_bytes(const struct slots *slots)
 	return sizeof(struct slots_chunk) + SLOTS_PER_CHUNK * slots->item_bytes;
 }
 
-static struct slot *chunk_item(const struct slots *slots, struct slots_chunk *chunk, uint32_t position)
+static struct slot *chunk_item(const struct slots *slots, struct slots_chunk *chunk,
+			       uint32_t position)
 {
 	return (struct slot *)(void *)(chunk->items + position * slots->item_bytes);
 }
@@ -70,7 +71,8 @@ void slots_fini(struct slots *slots)
 
 static void *map(size_t bytes)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			    0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -105,7 +107,8 @@ static struct slots_chunk *chunk_new(struct slots *slots)
 void *slots_take(struct slots *slots)
 {
 	struct list *room = list_first(&slots->with_room);
-	struct slots_chunk *chunk = room ? container_of(room, struct slots_chunk, room) : chunk_new(slots);
+	struct slots_chunk *chunk = room ? container_of(room, struct slots_chunk, room)
+					 : chunk_new(slots);
 	struct slot *slot;
 	uint32_t position;
 
@@ -137,7 +140,9 @@ void slots_give(struct slots *slots, void *item)
 	chunk->free[chunk->free_top++] = slot->index % SLOTS_PER_CHUNK;
 	chunk->used--;
 	slots->used--;
-	/* The last one stays, or every lone session would map and unmap a chunk: see slots_trim(). */
+	/*
+	 * The last one stays, or every lone session would map and unmap a chunk: see slots_trim().
+	 */
 	if (chunk->used == 0 && slots->with_room.next != slots->with_room.previous)
 		chunk_free(slots, chunk);
 }
@@ -164,7 +169,8 @@ void *slots_find(const struct slots *slots, uint32_t index, uint32_t generation)
 
 void *slots_at(const struct slots *slots, uint32_t index)
 {
-	struct slot *slot = chunk_item(slots, chunk_at(slots, index / SLOTS_PER_CHUNK), index % SLOTS_PER_CHUNK);
+	struct slot *slot = chunk_item(slots, chunk_at(slots, index / SLOTS_PER_CHUNK),
+				       index % SLOTS_PER_CHUNK);
 
 	assert(slot->generation != 0);
 	return slot;

@@ -6,8 +6,8 @@
  * index and a generation: a slot that was given back and taken again has another generation, so an
  * event that outlived its session finds nothing instead of somebody else's session.
  *
- * Memory comes in chunks, straight from the kernel, when it is needed, and returns to it when chunks are
- * empty: a process that has served nobody for a while holds none.
+ * Memory comes in chunks, straight from the kernel, when it is needed, and returns to it when
+ * chunks are empty: a process that has served nobody for a while holds none.
  */
 #ifndef FAIRLEAD_BASE_SLOTS_H
 #define FAIRLEAD_BASE_SLOTS_H
@@ -37,7 +37,7 @@ struct slots {
 	uint32_t chunks_end;	   /* no chunk of this number or above was ever used */
 	struct list with_room;	   /* chunks that have a free slot */
 	struct slots_chunk *chunk; /* number 0: most tables never have another */
-	struct slots_chunk **more; /* the chunks from 1 on, by number; mapped with the first of them */
+	struct slots_chunk **more; /* the chunks from 1 on, mapped with the first of them */
 };
 
 /* item_bytes is the size of the items' struct; it must begin with a struct slot. */
@@ -49,7 +49,10 @@ void slots_fini(struct slots *slots);
 /* Frees the memory that is kept for sessions to come, when no slot is taken. */
 void slots_trim(struct slots *slots);
 
-/* A zeroed item with its struct slot filled, or NULL when there is no memory or SLOTS_MAX are taken. */
+/*
+ * A zeroed item with its struct slot filled, or NULL when there is no memory or SLOTS_MAX are
+ * taken.
+ */
 void *slots_take(struct slots *slots);
 
 /* Gives an item back. References to it go stale at once. */
@@ -61,7 +64,9 @@ void *slots_find(const struct slots *slots, uint32_t index, uint32_t generation)
 /* The item at an index that is known to be taken. */
 void *slots_at(const struct slots *slots, uint32_t index);
 
-/* Walks all items taken: NULL starts; returns NULL at the end. The one returned may be given back. */
+/*
+ * Walks all items taken: NULL starts; returns NULL at the end. The one returned may be given back.
+ */
 void *slots_next(const struct slots *slots, const void *item);
 
 #endif

@@ -65,13 +65,16 @@ const char *text_format_duration(uint64_t ns, char buffer[TEXT_DURATION_MAX])
 	if (ms < 1000)
 		(void)snprintf(buffer, TEXT_DURATION_MAX, "%" PRIu64 "ms", ms);
 	else if (seconds < 60 && ms % 1000 >= 100)
-		(void)snprintf(buffer, TEXT_DURATION_MAX, "%" PRIu64 ".%" PRIu64 "s", seconds, ms % 1000 / 100);
+		(void)snprintf(buffer, TEXT_DURATION_MAX, "%" PRIu64 ".%" PRIu64 "s", seconds,
+			       ms % 1000 / 100);
 	else if (seconds < 60)
 		(void)snprintf(buffer, TEXT_DURATION_MAX, "%" PRIu64 "s", seconds);
 	else if (hours == 0)
-		(void)snprintf(buffer, TEXT_DURATION_MAX, "%" PRIu64 "m%" PRIu64 "s", minutes, seconds % 60);
+		(void)snprintf(buffer, TEXT_DURATION_MAX, "%" PRIu64 "m%" PRIu64 "s", minutes,
+			       seconds % 60);
 	else
-		(void)snprintf(buffer, TEXT_DURATION_MAX, "%" PRIu64 "h%" PRIu64 "m", hours, minutes);
+		(void)snprintf(buffer, TEXT_DURATION_MAX, "%" PRIu64 "h%" PRIu64 "m", hours,
+			       minutes);
 	return buffer;
 }
 
@@ -88,8 +91,8 @@ const char *text_format_size(uint64_t bytes, char buffer[TEXT_SIZE_MAX])
 		tenths /= 1000;
 	tenths /= 100;
 	if (tenths < 100)
-		(void)snprintf(buffer, TEXT_SIZE_MAX, "%" PRIu64 ".%" PRIu64 "%s", tenths / 10, tenths % 10,
-			       units[unit]);
+		(void)snprintf(buffer, TEXT_SIZE_MAX, "%" PRIu64 ".%" PRIu64 "%s", tenths / 10,
+			       tenths % 10, units[unit]);
 	else
 		(void)snprintf(buffer, TEXT_SIZE_MAX, "%" PRIu64 "%s", tenths / 10, units[unit]);
 	return buffer;

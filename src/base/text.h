@@ -18,11 +18,17 @@ int text_parse_number(const char *text, size_t length, uint64_t max, uint64_t *r
  */
 int text_parse_duration(const char *text, uint64_t *ret_ns);
 
-/* Writes e.g. "500ms", "1.5s", "2m30s", "1h2m" into a buffer of TEXT_DURATION_MAX bytes; returns it. */
+/*
+ * Writes e.g. "500ms", "1.5s", "2m30s", "1h2m" into a buffer of TEXT_DURATION_MAX bytes; returns
+ * it.
+ */
 #define TEXT_DURATION_MAX 32
 const char *text_format_duration(uint64_t ns, char buffer[TEXT_DURATION_MAX]);
 
-/* Writes e.g. "17B", "1.2kB", "3.4GB" (powers of 1000, as docker stats does) and returns the buffer. */
+/*
+ * Writes e.g. "17B", "1.2kB", "3.4GB" (powers of 1000, as docker stats does) and returns the
+ * buffer.
+ */
 #define TEXT_SIZE_MAX 32
 const char *text_format_size(uint64_t bytes, char buffer[TEXT_SIZE_MAX]);
 

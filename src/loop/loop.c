@@ -98,7 +98,8 @@ int loop_run(struct loop *loop)
 
 		if (loop->stopping)
 			break;
-		count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, more ? 0 : wait_ms(next_ns));
+		count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT,
+				   more ? 0 : wait_ms(next_ns));
 		if (count < 0 && errno != EINTR)
 			return -errno;
 		loop->now_ns = clock_now_ns();

@@ -2,12 +2,12 @@
 /*
  * The event loop: one per thread, over epoll(7).
  *
- * What epoll hands back is no pointer but a loop_ref: which kind of thing, its index and its generation.
- * The kind selects a handler; the handler looks the rest up, and an event whose owner has
- * gone finds nothing (base/slots.h).
+ * What epoll hands back is no pointer but a loop_ref: which kind of thing, its index and its
+ * generation. The kind selects a handler; the handler looks the rest up, and an event whose owner
+ * has gone finds nothing (base/slots.h).
  *
- * Three things happen in a turn: events, expired timeouts (loop/timeout.h), and then the one `work` function
- * that continues what did not fit into the turn's budgets.
+ * Three things happen in a turn: events, expired timeouts (loop/timeout.h), and then the one `work`
+ * function that continues what did not fit into the turn's budgets.
  */
 #ifndef FAIRLEAD_LOOP_LOOP_H
 #define FAIRLEAD_LOOP_LOOP_H

@@ -14,8 +14,9 @@ struct signals {
 };
 
 /*
- * From now on SIGINT and SIGTERM call `received` on the loop's thread, and SIGPIPE, which splice(2) raises whatever the
- * socket's flags, is ignored. Call it before there are other threads. Returns 0 or -errno.
+ * From now on SIGINT and SIGTERM call `received` on the loop's thread, and SIGPIPE, which splice(2)
+ * raises whatever the socket's flags, is ignored. Call it before there are other threads. Returns 0
+ * or -errno.
  */
 int signals_init(struct signals *signals, struct loop *loop, signals_fn *received, void *context);
 void signals_fini(struct signals *signals);

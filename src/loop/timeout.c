@@ -55,7 +55,8 @@ uint64_t timeout_expire(struct list *queues, uint64_t now_ns)
 	uint64_t next_ns = UINT64_MAX;
 
 	for (struct list *node = queues->next; node != queues; node = node->next) {
-		uint64_t wait_ns = expire_queue(container_of(node, struct timeout_queue, node), now_ns);
+		uint64_t wait_ns = expire_queue(container_of(node, struct timeout_queue, node),
+						now_ns);
 
 		if (wait_ns < next_ns)
 			next_ns = wait_ns;

@@ -69,11 +69,13 @@ static int parse_host(const char *text, char *host, struct port_spec *spec, stru
 	if (host[0] == '[' && length > 2 && host[length - 1] == ']') {
 		host[length - 1] = '\0';
 		if (address_parse_ip(host + 1, &spec->host) < 0 || !strchr(host + 1, ':'))
-			return bad(text, err, "what stands in brackets is no IPv6 address of this host");
+			return bad(text, err,
+				   "what stands in brackets is no IPv6 address of this host");
 		return 0;
 	}
 	if (strchr(host, ':'))
-		return bad(text, err, "an IPv6 address must stand in brackets, like [2001:db8::2]:8080:80");
+		return bad(text, err,
+			   "an IPv6 address must stand in brackets, like [2001:db8::2]:8080:80");
 	if (address_parse_ip(host, &spec->host) < 0)
 		return bad(text, err, "the host part is no IP address");
 	return 0;
@@ -95,11 +97,14 @@ int port_spec_parse(const char *text, struct port_spec *ret, struct error *err)
 	if (!container)
 		return bad(text, err, "expected [HOST-IP:]HOST-PORT:PORT, like 8080:80");
 	if (parse_range(container, &spec.container_first, &spec.container_last) < 0)
-		return bad(text, err, "the container's port must be a number from 1 to 65535 or a rising range");
+		return bad(
+			text, err,
+			"the container's port must be a number from 1 to 65535 or a rising range");
 
 	host = take_last(parts);
 	if (parse_range(host ? host : parts, &spec.host_first, &spec.host_last) < 0)
-		return bad(text, err, "the host's port must be a number from 1 to 65535 or a rising range");
+		return bad(text, err,
+			   "the host's port must be a number from 1 to 65535 or a rising range");
 	if (!host)
 		spec.any_host = true;
 	else if (parse_host(text, parts, &spec, err) < 0)

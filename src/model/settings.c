@@ -25,11 +25,11 @@ struct setting {
 	const char *meaning;
 };
 
-#define SETTING(field, variable, type, standard, least, most, meaning)                                      \
+#define SETTING(field, variable, type, standard, least, most, meaning) \
 	{ variable, offsetof(struct settings, field), type, standard, least, most, meaning },
-#define DURATION(field, variable, standard, least, most, meaning)                                           \
+#define DURATION(field, variable, standard, least, most, meaning) \
 	SETTING(field, variable, SETTING_DURATION, standard, least, most, meaning)
-#define NUMBER(field, variable, standard, least, most, meaning)                                             \
+#define NUMBER(field, variable, standard, least, most, meaning) \
 	SETTING(field, variable, SETTING_NUMBER, #standard, #least, #most, meaning)
 static const struct setting table[] = {
 #include "model/settings.def"
@@ -38,8 +38,9 @@ static const struct setting table[] = {
 #undef NUMBER
 
 static const char *const log_targets[] = {
-	[LOG_TARGET_AUTO] = "auto",	[LOG_TARGET_JOURNAL] = "journal", [LOG_TARGET_SYSLOG] = "syslog",
-	[LOG_TARGET_STDERR] = "stderr", [LOG_TARGET_OFF] = "off",
+	[LOG_TARGET_AUTO] = "auto",	[LOG_TARGET_JOURNAL] = "journal",
+	[LOG_TARGET_SYSLOG] = "syslog", [LOG_TARGET_STDERR] = "stderr",
+	[LOG_TARGET_OFF] = "off",
 };
 
 static int parse(const struct setting *setting, const char *text, uint64_t *ret)
@@ -70,16 +71,21 @@ void settings_init(struct settings *settings)
 	settings->log = LOG_TARGET_AUTO;
 }
 
-static int set_one(struct settings *settings, const struct setting *setting, const char *text, struct error *err)
+static int set_one(struct settings *settings, const struct setting *setting, const char *text,
+		   struct error *err)
 {
 	uint64_t value;
 	int r = parse(setting, text, &value);
 
-	if (r < 0 || value < parsed(setting, setting->least) || value > parsed(setting, setting->most))
-		return error_set(err, -EINVAL, "%s=%.40s is not a %s from %s to %s%s", setting->variable, text,
-				 setting->type == SETTING_DURATION ? "duration" : "number", setting->least,
-				 setting->most,
-				 setting->type == SETTING_DURATION ? ", written like 500ms, 30s, 2m or 1h" : "");
+	if (r < 0 || value < parsed(setting, setting->least) ||
+	    value > parsed(setting, setting->most))
+		return error_set(err, -EINVAL, "%s=%.40s is not a %s from %s to %s%s",
+				 setting->variable, text,
+				 setting->type == SETTING_DURATION ? "duration" : "number",
+				 setting->least, setting->most,
+				 setting->type == SETTING_DURATION
+					 ? ", written like 500ms, 30s, 2m or 1h"
+					 : "");
 	store(settings, setting, value);
 	return 0;
 }
@@ -92,7 +98,8 @@ static int set_log(struct settings *settings, const char *text, struct error *er
 			return 0;
 		}
 	}
-	return error_set(err, -EINVAL, "FAIRLEAD_LOG=%.40s is none of auto, journal, syslog, stderr, off", text);
+	return error_set(err, -EINVAL,
+			 "FAIRLEAD_LOG=%.40s is none of auto, journal, syslog, stderr, off", text);
 }
 
 static const char *from_environment(const char *variable)
@@ -124,6 +131,8 @@ int settings_from_environment(struct settings *settings, struct error *err)
 void settings_describe(int fd)
 {
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		dprintf(fd, "  %s (%s)\n      %s\n", table[i].variable, table[i].standard, table[i].meaning);
-	dprintf(fd, "  FAIRLEAD_LOG (auto)\n      where messages go: auto, journal, syslog, stderr or off\n");
+		dprintf(fd, "  %s (%s)\n      %s\n", table[i].variable, table[i].standard,
+			table[i].meaning);
+	dprintf(fd, "  FAIRLEAD_LOG (auto)\n"
+		    "      where messages go: auto, journal, syslog, stderr or off\n");
 }

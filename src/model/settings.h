@@ -21,8 +21,9 @@ struct settings {
 void settings_init(struct settings *settings);
 
 /*
- * Overrides with what the environment has; an empty variable counts as unset. Returns 0, or -EINVAL with a sentence that names the
- * variable, its value and what is allowed. On failure *settings is unchanged.
+ * Overrides with what the environment has; an empty variable counts as unset. Returns 0, or -EINVAL
+ * with a sentence that names the variable, its value and what is allowed. On failure *settings is
+ * unchanged.
  */
 int settings_from_environment(struct settings *settings, struct error *err);
 

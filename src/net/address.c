@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct address) == 24, "address: is hashed as bytes, and so must not have holes");
+_Static_assert(sizeof(struct address) == 24,
+	       "address: is hashed as bytes, and so must not have holes");
 
 static void set_ipv6(struct address *address, const struct in6_addr *ip)
 {
@@ -40,7 +41,8 @@ void address_from_sockaddr(const struct sockaddr_storage *from, struct address *
 	}
 }
 
-socklen_t address_to_sockaddr(const struct address *address, int socket_family, struct sockaddr_storage *ret)
+socklen_t address_to_sockaddr(const struct address *address, int socket_family,
+			      struct sockaddr_storage *ret)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)ret;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
@@ -101,7 +103,8 @@ const char *address_format_ip(const struct address *address, char buffer[ADDRESS
 	char name[IF_NAMESIZE];
 	size_t length;
 
-	if (address->family == AF_UNSPEC || !inet_ntop(address->family, address->ip, buffer, ADDRESS_TEXT_MAX)) {
+	if (address->family == AF_UNSPEC ||
+	    !inet_ntop(address->family, address->ip, buffer, ADDRESS_TEXT_MAX)) {
 		(void)snprintf(buffer, ADDRESS_TEXT_MAX, "unknown");
 		return buffer;
 	}
@@ -118,8 +121,8 @@ const char *address_format(const struct address *address, char buffer[ADDRESS_TE
 	char ip[ADDRESS_TEXT_MAX];
 
 	address_format_ip(address, ip);
-	(void)snprintf(buffer, ADDRESS_TEXT_MAX, address->family == AF_INET6 ? "[%.68s]:%u" : "%.68s:%u", ip,
-		       address->port);
+	(void)snprintf(buffer, ADDRESS_TEXT_MAX,
+		       address->family == AF_INET6 ? "[%.68s]:%u" : "%.68s:%u", ip, address->port);
 	return buffer;
 }
 
@@ -130,7 +133,8 @@ bool address_equal(const struct address *a, const struct address *b)
 
 bool address_is_link_local(const struct address *address)
 {
-	return address->family == AF_INET6 && address->ip[0] == 0xfe && (address->ip[1] & 0xc0) == 0x80;
+	return address->family == AF_INET6 && address->ip[0] == 0xfe &&
+	       (address->ip[1] & 0xc0) == 0x80;
 }
 
 bool address_is_multicast(const struct address *address)

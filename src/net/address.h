@@ -3,8 +3,8 @@
  * Transport addresses: IP, port and, for link-local IPv6, the interface.
  *
  * This is the one file of the project that deals in struct sockaddr. An IPv4 peer of a dual-stack
- * socket arrives as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2); here it is an IPv4 address, and becomes the mapped form
- * again when it is written out for such a socket.
+ * socket arrives as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2); here it is an IPv4 address, and
+ * becomes the mapped form again when it is written out for such a socket.
  */
 #ifndef FAIRLEAD_NET_ADDRESS_H
 #define FAIRLEAD_NET_ADDRESS_H
@@ -28,12 +28,16 @@ struct address {
 /* Fills *ret from an IPv4 or IPv6 sockaddr. Anything else gives AF_UNSPEC. */
 void address_from_sockaddr(const struct sockaddr_storage *from, struct address *ret);
 
-/* Writes the address for a socket of socket_family and returns the length. IPv4 is mapped for AF_INET6. */
-socklen_t address_to_sockaddr(const struct address *address, int socket_family, struct sockaddr_storage *ret);
+/*
+ * Writes the address for a socket of socket_family and returns the length. IPv4 is mapped for
+ * AF_INET6.
+ */
+socklen_t address_to_sockaddr(const struct address *address, int socket_family,
+			      struct sockaddr_storage *ret);
 
 /*
- * Parses an IP address without port: "192.0.2.1", "2001:db8::1", "fe80::1%eth0". Mapped IPv4 becomes IPv4.
- * Returns 0 or -EINVAL; port is set to 0.
+ * Parses an IP address without port: "192.0.2.1", "2001:db8::1", "fe80::1%eth0". Mapped IPv4
+ * becomes IPv4. Returns 0 or -EINVAL; port is set to 0.
  */
 int address_parse_ip(const char *text, struct address *ret);
 

@@ -18,8 +18,9 @@
 
 /* Room for PKTINFO of both families and one UDP_SEGMENT or UDP_GRO. */
 struct control {
-	_Alignas(struct cmsghdr) unsigned char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)) +
-			    CMSG_SPACE(sizeof(int))];
+	_Alignas(struct cmsghdr) unsigned char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
+						     CMSG_SPACE(sizeof(struct in_pktinfo)) +
+						     CMSG_SPACE(sizeof(int))];
 };
 
 void datagram_want_local_address(int fd, int family)
@@ -40,8 +41,9 @@ void datagram_want_gro(int fd)
 }
 
 /*
- * recvmmsg and sendmmsg are called directly: musl's sendmmsg is a loop around sendmsg, since POSIX gives msg_iovlen and
- * msg_controllen other widths than the kernel. On little-endian machines zeroed padding makes them the same.
+ * recvmmsg and sendmmsg are called directly: musl's sendmmsg is a loop around sendmsg, since POSIX
+ * gives msg_iovlen and msg_controllen other widths than the kernel. On little-endian machines
+ * zeroed padding makes them the same.
  */
 static int receive_messages(int fd, struct mmsghdr *messages, unsigned int count)
 {
@@ -110,7 +112,8 @@ int datagram_receive(int fd, struct datagram_batch *batch, uint32_t most)
 	for (uint32_t i = 0; i < most; i++) {
 		struct msghdr *header = &messages[i].msg_hdr;
 
-		parts[i] = (struct iovec){ .iov_base = batch->buffers[i], .iov_len = DATAGRAM_BYTES_MAX };
+		parts[i] = (struct iovec){ .iov_base = batch->buffers[i],
+					   .iov_len = DATAGRAM_BYTES_MAX };
 		header->msg_iov = &parts[i];
 		header->msg_iovlen = 1;
 		header->msg_name = &peers[i];
@@ -138,7 +141,8 @@ int datagram_receive(int fd, struct datagram_batch *batch, uint32_t most)
 
 static void *add_control(struct msghdr *header, int level, int type, size_t length)
 {
-	struct cmsghdr *cmsg = (void *)((unsigned char *)header->msg_control + header->msg_controllen);
+	struct cmsghdr *cmsg = (void *)((unsigned char *)header->msg_control +
+					header->msg_controllen);
 
 	memset(cmsg, 0, CMSG_SPACE(length));
 	cmsg->cmsg_level = level;
@@ -155,14 +159,17 @@ static void add_source(struct msghdr *header, int family, const struct address *
 	address_to_sockaddr(local, family, &storage);
 	if (family == AF_INET6) {
 		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&storage;
-		struct in6_pktinfo info = { .ipi6_addr = in6->sin6_addr, .ipi6_ifindex = local->scope };
+		struct in6_pktinfo info = { .ipi6_addr = in6->sin6_addr,
+					    .ipi6_ifindex = local->scope };
 
-		memcpy(add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(info)), &info, sizeof(info));
+		memcpy(add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(info)), &info,
+		       sizeof(info));
 	} else {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)&storage;
 		struct in_pktinfo info = { .ipi_spec_dst = in->sin_addr };
 
-		memcpy(add_control(header, IPPROTO_IP, IP_PKTINFO, sizeof(info)), &info, sizeof(info));
+		memcpy(add_control(header, IPPROTO_IP, IP_PKTINFO, sizeof(info)), &info,
+		       sizeof(info));
 	}
 }
 
@@ -173,25 +180,29 @@ struct outgoing {
 	struct control controls[DATAGRAM_BATCH];
 };
 
-static void fill_outgoing(struct outgoing *out, int family, const struct datagram *datagrams, uint32_t count)
+static void fill_outgoing(struct outgoing *out, int family, const struct datagram *datagrams,
+			  uint32_t count)
 {
 	memset(out->messages, 0, sizeof(out->messages[0]) * count);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct datagram *datagram = &datagrams[i];
 		struct msghdr *header = &out->messages[i].msg_hdr;
 
-		out->parts[i] = (struct iovec){ .iov_base = datagram->bytes, .iov_len = datagram->length };
+		out->parts[i] = (struct iovec){ .iov_base = datagram->bytes,
+						.iov_len = datagram->length };
 		header->msg_iov = &out->parts[i];
 		header->msg_iovlen = 1;
 		header->msg_control = &out->controls[i];
 		if (datagram->peer.family != AF_UNSPEC) {
 			header->msg_name = &out->peers[i];
-			header->msg_namelen = address_to_sockaddr(&datagram->peer, family, &out->peers[i]);
+			header->msg_namelen = address_to_sockaddr(&datagram->peer, family,
+								  &out->peers[i]);
 		}
 		if (datagram->local.family != AF_UNSPEC)
 			add_source(header, family, &datagram->local);
 		if (datagram_segments(datagram) > 1)
-			memcpy(add_control(header, IPPROTO_UDP, UDP_SEGMENT, sizeof(datagram->segment_bytes)),
+			memcpy(add_control(header, IPPROTO_UDP, UDP_SEGMENT,
+					   sizeof(datagram->segment_bytes)),
 			       &datagram->segment_bytes, sizeof(datagram->segment_bytes));
 		if (header->msg_controllen == 0)
 			header->msg_control = NULL;
@@ -200,16 +211,23 @@ static void fill_outgoing(struct outgoing *out, int family, const struct datagra
 
 static bool is_old_news(int error)
 {
-	/* What the kernel reports of an earlier datagram (sk_err, set by ICMP) instead of sending this one. */
-	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == EHOSTDOWN ||
-	       error == ENOPROTOOPT || error == EPROTO || error == EOPNOTSUPP;
+	/*
+	 * What the kernel reports of an earlier datagram (sk_err, set by ICMP) instead of sending
+	 * this one.
+	 */
+	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
+	       error == EHOSTDOWN || error == ENOPROTOOPT || error == EPROTO || error == EOPNOTSUPP;
 }
 
 static void send_batch(int fd, int family, const struct datagram *datagrams, uint32_t count,
 		       struct datagram_sent *ret);
 
-/* Where the kernel will not segment (a datagram longer than the path's MTU, say), they leave one by one. */
-static void send_segments(int fd, int family, const struct datagram *datagram, struct datagram_sent *ret)
+/*
+ * Where the kernel will not segment (a datagram longer than the path's MTU, say), they leave one by
+ * one.
+ */
+static void send_segments(int fd, int family, const struct datagram *datagram,
+			  struct datagram_sent *ret)
 {
 	struct datagram single[DATAGRAM_BATCH];
 	uint32_t count = 0;
@@ -263,7 +281,8 @@ static void send_batch(int fd, int family, const struct datagram *datagrams, uin
 		}
 		stopped = &datagrams[next++];
 		retried = false;
-		if (datagram_segments(stopped) > 1 && (errno == EINVAL || errno == EMSGSIZE || errno == EIO)) {
+		if (datagram_segments(stopped) > 1 &&
+		    (errno == EINVAL || errno == EMSGSIZE || errno == EIO)) {
 			send_segments(fd, family, stopped, ret);
 		} else {
 			ret->dropped += datagram_segments(stopped);

@@ -3,8 +3,8 @@
  * Datagrams in batches, each with the local address it was sent to or shall be sent from.
  *
  * Receiving asks for UDP_GRO, so that one buffer may hold many datagrams of one sender (all of
- * `segment_bytes`, the last one possibly shorter); sending such a buffer uses UDP_SEGMENT, so they cross as they came.
- * See udp(7); kernel documentation: networking/segmentation-offloads.
+ * `segment_bytes`, the last one possibly shorter); sending such a buffer uses UDP_SEGMENT, so they
+ * cross as they came. See udp(7); kernel documentation: networking/segmentation-offloads.
  */
 #ifndef FAIRLEAD_NET_DATAGRAM_H
 #define FAIRLEAD_NET_DATAGRAM_H
@@ -16,18 +16,24 @@
 
 #include "net/address.h"
 
-/* The most that one buffer can be given: an IPv6 UDP datagram of 65535 - 8 bytes, or a GRO packet. */
+/*
+ * The most that one buffer can be given: an IPv6 UDP datagram of 65535 - 8 bytes, or a GRO packet.
+ */
 #define DATAGRAM_BYTES_MAX 65536
 
 /* The most one UDP datagram can carry over IPv4: 65535 less 20 (IP) and 8 (UDP). */
 #define DATAGRAM_IPV4_PAYLOAD_MAX 65507
 
-/* Messages of one system call. Each has a buffer of 64 KiB, of which pages that are not used cost nothing. */
+/*
+ * Messages of one system call. Each has a buffer of 64 KiB, of which pages that are not used cost
+ * nothing.
+ */
 #define DATAGRAM_BATCH 32
 
 struct datagram {
-	struct address peer;	/* sender when received, receiver when sent; AF_UNSPEC on connected sockets */
-	struct address local;	/* AF_UNSPEC: not known, let the kernel choose */
+	struct address
+		peer; /* sender when received, receiver when sent; AF_UNSPEC on connected sockets */
+	struct address local; /* AF_UNSPEC: not known, let the kernel choose */
 	uint8_t *bytes;
 	uint32_t length;	/* of the whole buffer; 0 is a datagram too */
 	uint16_t segment_bytes; /* 0: one datagram; else many, this long each */
@@ -40,29 +46,34 @@ struct datagram_batch {
 	uint8_t buffers[DATAGRAM_BATCH][DATAGRAM_BYTES_MAX];
 };
 
-/* Asks for the local address of each datagram (IP_PKTINFO, IPV6_RECVPKTINFO; both on a dual-stack socket). */
+/*
+ * Asks for the local address of each datagram (IP_PKTINFO, IPV6_RECVPKTINFO; both on a dual-stack
+ * socket).
+ */
 void datagram_want_local_address(int fd, int family);
 
 /* Asks for UDP_GRO. Kernels without it go on giving one datagram each. */
 void datagram_want_gro(int fd);
 
 /*
- * Receives up to `most` messages without blocking. Returns how many (batch->count), or -errno: -EAGAIN when there
- * are none, -ECONNREFUSED and its like when an ICMP error was waiting (datagrams may follow).
+ * Receives up to `most` messages without blocking. Returns how many (batch->count), or -errno:
+ * -EAGAIN when there are none, -ECONNREFUSED and its like when an ICMP error was waiting (datagrams
+ * may follow).
  */
 int datagram_receive(int fd, struct datagram_batch *batch, uint32_t most);
 
 /*
- * Sends datagrams[0..count) without blocking, in as few system calls as it takes. family is that of the socket. A datagram
- * that cannot be sent is left out, and the others are still sent. An ICMP error of an earlier datagram, which the
- * kernel reports in place of sending the next one, does not cost that next one.
+ * Sends datagrams[0..count) without blocking, in as few system calls as it takes. family is that of
+ * the socket. A datagram that cannot be sent is left out, and the others are still sent. An ICMP
+ * error of an earlier datagram, which the kernel reports in place of sending the next one, does not
+ * cost that next one.
  */
 struct datagram_sent {
-	uint32_t sent;	      /* datagrams, segments counted one by one */
-	uint32_t dropped;     /* could not be sent */
-	uint32_t refused;     /* earlier ones, of which an ICMP error told */
+	uint32_t sent;	  /* datagrams, segments counted one by one */
+	uint32_t dropped; /* could not be sent */
+	uint32_t refused; /* earlier ones, of which an ICMP error told */
 	uint64_t sent_bytes;
-	int last_error;	      /* errno of the last one dropped; 0: none */
+	int last_error; /* errno of the last one dropped; 0: none */
 };
 void datagram_send(int fd, int family, const struct datagram *datagrams, uint32_t count,
 		   struct datagram_sent *ret);

@@ -45,13 +45,16 @@ int socket_open(enum protocol protocol, int family)
 static int open_error(enum protocol protocol, int code, struct error *err)
 {
 	if (protocol == PROTOCOL_SCTP && (code == -EPROTONOSUPPORT || code == -ESOCKTNOSUPPORT))
-		return error_set(err, code,
-				 "this kernel has no SCTP (%s): load its module with `modprobe sctp`, "
-				 "or publish the port as tcp or udp",
-				 error_name(code));
+		return error_set(
+			err, code,
+			"this kernel has no SCTP (%s): load its module with `modprobe sctp`, "
+			"or publish the port as tcp or udp",
+			error_name(code));
 	if (code == -EAFNOSUPPORT)
-		return error_set(err, code, "this kernel has no such address family (%s): is IPv6 switched off?",
-				 error_name(code));
+		return error_set(
+			err, code,
+			"this kernel has no such address family (%s): is IPv6 switched off?",
+			error_name(code));
 	return error_set(err, code, "socket: %s", error_name(code));
 }
 
@@ -63,7 +66,8 @@ static const char *bind_remedy(int code)
 	case -EADDRNOTAVAIL:
 		return " (no interface of this host has that address: `ip address` lists them)";
 	case -EACCES:
-		return " (ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE)";
+		return " (ports below net.ipv4.ip_unprivileged_port_start need "
+		       "CAP_NET_BIND_SERVICE)";
 	default:
 		return "";
 	}
@@ -86,15 +90,18 @@ int socket_listen(enum protocol protocol, const struct address *address, struct 
 		(void)set_option(fd, SOL_SOCKET, SO_BROADCAST, 1);
 		datagram_want_local_address(fd, address->family);
 	} else {
-		/* a port whose last owner left connections in TIME_WAIT can be published again at once */
+		/*
+		 * a port whose last owner left connections in TIME_WAIT can be published again at
+		 * once
+		 */
 		(void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	}
 	if (bind(fd, (struct sockaddr *)&storage, length) < 0 ||
 	    (protocol != PROTOCOL_UDP && listen(fd, INT_MAX) < 0)) {
 		int code = -errno;
 
-		return error_set(err, code, "listen %s%s %s: bind: %s%s", protocol_name(protocol), digit, text,
-				 error_name(code), bind_remedy(code));
+		return error_set(err, code, "listen %s%s %s: bind: %s%s", protocol_name(protocol),
+				 digit, text, error_name(code), bind_remedy(code));
 	}
 	return fd_take(&fd);
 }
@@ -105,15 +112,18 @@ int socket_adopt(int fd, enum protocol protocol, struct error *err)
 	int number = get_option(fd, SOL_SOCKET, SO_PROTOCOL);
 
 	if (type < 0)
-		return error_set(err, type, "descriptor %d is no socket (%s)", fd, error_name(type));
+		return error_set(err, type, "descriptor %d is no socket (%s)", fd,
+				 error_name(type));
 	if (type != protocol_socket_type(protocol) || number != protocol_ip_number(protocol))
-		return error_set(err, -EPROTOTYPE,
-				 "unexpected socket type for listener fd: descriptor %d is not a %s socket", fd,
-				 protocol_name(protocol));
+		return error_set(
+			err, -EPROTOTYPE,
+			"unexpected socket type for listener fd: descriptor %d is not a %s socket",
+			fd, protocol_name(protocol));
 	if (protocol != PROTOCOL_UDP && get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
-		return error_set(err, -EINVAL, "descriptor %d is a %s socket that does not listen", fd,
-				 protocol_name(protocol));
-	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return error_set(err, -EINVAL, "descriptor %d is a %s socket that does not listen",
+				 fd, protocol_name(protocol));
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0 ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return error_set(err, -errno, "descriptor %d: fcntl: %s", fd, error_name(errno));
 	return 0;
 }

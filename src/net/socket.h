@@ -11,16 +11,16 @@
 #include "net/protocol.h"
 
 /*
- * A non-blocking socket bound to the address and, for TCP and SCTP, listening with the kernel's largest
- * backlog. IPv6 sockets are IPV6_V6ONLY, as docker-proxy's are. UDP sockets get PKTINFO and may broadcast.
- * Returns the descriptor or -errno with a sentence in err.
+ * A non-blocking socket bound to the address and, for TCP and SCTP, listening with the kernel's
+ * largest backlog. IPv6 sockets are IPV6_V6ONLY, as docker-proxy's are. UDP sockets get PKTINFO and
+ * may broadcast. Returns the descriptor or -errno with a sentence in err.
  */
 int socket_listen(enum protocol protocol, const struct address *address, struct error *err);
 
 /*
- * Takes over a listening (UDP: bound) socket that somebody else made: checks that it is one, of that
- * protocol, and makes it non-blocking and close-on-exec. The options set on it stay.
- * Returns 0 or -errno with a sentence in err; the descriptor stays the caller's.
+ * Takes over a listening (UDP: bound) socket that somebody else made: checks that it is one, of
+ * that protocol, and makes it non-blocking and close-on-exec. The options set on it stay. Returns 0
+ * or -errno with a sentence in err; the descriptor stays the caller's.
  */
 int socket_adopt(int fd, enum protocol protocol, struct error *err);
 
@@ -28,15 +28,19 @@ int socket_adopt(int fd, enum protocol protocol, struct error *err);
 int socket_open(enum protocol protocol, int family);
 
 /*
- * No Nagle delay and, where keepalive_s is not 0, keepalive probes after keepalive_s idle, keepalive_s apart,
- * nine of them. Sockets inherit all of it from the listener that accepts them (kernel test accept_inherits).
+ * No Nagle delay and, where keepalive_s is not 0, keepalive probes after keepalive_s idle,
+ * keepalive_s apart, nine of them. Sockets inherit all of it from the listener that accepts them
+ * (kernel test accept_inherits).
  */
 void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s);
 
 /* Closes the socket so that the peer sees a reset (SO_LINGER with time 0), and sets *fd to -1. */
 void socket_reset(int *fd);
 
-/* The error pending on the socket (SO_ERROR), as a positive errno, and clears it; 0 if there is none. */
+/*
+ * The error pending on the socket (SO_ERROR), as a positive errno, and clears it; 0 if there is
+ * none.
+ */
 int socket_take_error(int fd);
 
 /* The address the socket is bound to. */

@@ -6,7 +6,10 @@
 
 #define BURST_MAX 64
 
-/* Not of the listener but of a connection that ended before it was accepted: accept(2), "Error handling". */
+/*
+ * Not of the listener but of a connection that ended before it was accepted: accept(2), "Error
+ * handling".
+ */
 static bool concerns_one_connection(int error)
 {
 	switch (error) {

@@ -14,7 +14,8 @@
 static void pause_port(struct publisher *publisher, struct published_port *port, int error)
 {
 	port->paused = true;
-	(void)loop_rewatch(publisher->loop, port->fd, 0, loop_ref_to(publisher->port_kind, &port->slot));
+	(void)loop_rewatch(publisher->loop, port->fd, 0,
+			   loop_ref_to(publisher->port_kind, &port->slot));
 	timeout_start(&publisher->resume, &publisher->resuming, publisher->loop);
 	if (publisher->observer.paused)
 		publisher->observer.paused(publisher->observer.context, port, error);
@@ -27,7 +28,8 @@ static void resume_ports(struct publisher *publisher)
 		if (!port->paused)
 			continue;
 		port->paused = false;
-		(void)loop_rewatch(publisher->loop, port->fd, EPOLLIN, loop_ref_to(publisher->port_kind, &port->slot));
+		(void)loop_rewatch(publisher->loop, port->fd, EPOLLIN,
+				   loop_ref_to(publisher->port_kind, &port->slot));
 	}
 }
 
@@ -60,13 +62,14 @@ static void on_room(void *context)
 	resume_ports(context);
 }
 
-static void on_session_ended(void *context, const struct relay_route *route, const struct address *client,
-			     enum end_reason reason, int error)
+static void on_session_ended(void *context, const struct relay_route *route,
+			     const struct address *client, enum end_reason reason, int error)
 {
 	struct publisher *publisher = context;
 
 	if (publisher->observer.session_ended)
-		publisher->observer.session_ended(publisher->observer.context, route->owner, client, reason, error);
+		publisher->observer.session_ended(publisher->observer.context, route->owner, client,
+						  reason, error);
 }
 
 void publisher_init(struct publisher *publisher, struct loop *loop, const struct settings *settings,
@@ -107,7 +110,10 @@ void publisher_fini(struct publisher *publisher)
 	slots_fini(&publisher->ports);
 }
 
-/* The socket to serve: the one that was handed over, or one of our own, which is then also in *opened. */
+/*
+ * The socket to serve: the one that was handed over, or one of our own, which is then also in
+ * *opened.
+ */
 static int take_socket(const struct rule *rule, int fd, int *opened, struct error *err)
 {
 	if (fd >= 0)
@@ -116,7 +122,8 @@ static int take_socket(const struct rule *rule, int fd, int *opened, struct erro
 	return *opened;
 }
 
-static void port_init(struct publisher *publisher, struct published_port *port, const struct rule *rule, int fd)
+static void port_init(struct publisher *publisher, struct published_port *port,
+		      const struct rule *rule, int fd)
 {
 	struct address local;
 
@@ -136,7 +143,8 @@ static void port_init(struct publisher *publisher, struct published_port *port, 
 		socket_tune_stream(fd, rule->protocol, publisher->relay.settings.keepalive_s);
 }
 
-struct published_port *publisher_add(struct publisher *publisher, const struct rule *rule, int fd, struct error *err)
+struct published_port *publisher_add(struct publisher *publisher, const struct rule *rule, int fd,
+				     struct error *err)
 {
 	OWNED_FD opened = -1;
 	struct published_port *port;
@@ -151,7 +159,8 @@ struct published_port *publisher_add(struct publisher *publisher, const struct r
 		return NULL;
 	}
 	port_init(publisher, port, rule, fd);
-	r = loop_watch(publisher->loop, fd, EPOLLIN, loop_ref_to(publisher->port_kind, &port->slot));
+	r = loop_watch(publisher->loop, fd, EPOLLIN,
+		       loop_ref_to(publisher->port_kind, &port->slot));
 	if (r < 0) {
 		slots_give(&publisher->ports, port);
 		error_set(err, r, "epoll_ctl: %s", error_name(r));
@@ -170,7 +179,8 @@ void publisher_remove(struct publisher *publisher, struct published_port *port)
 	slots_give(&publisher->ports, port);
 }
 
-struct published_port *publisher_next(const struct publisher *publisher, const struct published_port *port)
+struct published_port *publisher_next(const struct publisher *publisher,
+				      const struct published_port *port)
 {
 	return slots_next(&publisher->ports, port);
 }

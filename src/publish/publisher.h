@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of published ports, and the listeners behind it: the one place where connections come in.
+ * The table of published ports, and the listeners behind it: the one place where connections come
+ * in.
  *
- * A port accepts only while there are descriptors for a whole session. At the limit it stops listening to its
- * socket (clients wait in the kernel's backlog), says so through the observer, and goes on when a session has ended. Nothing of
- * this ends the process.
+ * A port accepts only while there are descriptors for a whole session. At the limit it stops
+ * listening to its socket (clients wait in the kernel's backlog), says so through the observer, and
+ * goes on when a session has ended. Nothing of this ends the process.
  */
 #ifndef FAIRLEAD_PUBLISH_PUBLISHER_H
 #define FAIRLEAD_PUBLISH_PUBLISHER_H
@@ -29,9 +30,12 @@ struct published_port {
 
 /* Any may be NULL. */
 struct publisher_observer {
-	void (*session_ended)(void *context, const struct published_port *port, const struct address *client,
-			      enum end_reason reason, int error);
-	/* New clients wait. error is the errno that said so, or EMFILE where the own budget is used up. */
+	void (*session_ended)(void *context, const struct published_port *port,
+			      const struct address *client, enum end_reason reason, int error);
+	/*
+	 * New clients wait. error is the errno that said so, or EMFILE where the own budget is used
+	 * up.
+	 */
 	void (*paused)(void *context, const struct published_port *port, int error);
 	void *context;
 };
@@ -54,15 +58,18 @@ void publisher_init(struct publisher *publisher, struct loop *loop, const struct
 void publisher_fini(struct publisher *publisher);
 
 /*
- * Publishes a port. fd is a socket to take over (socket_adopt), or -1 to open one; on success it is the publisher's. A host port of 0 is
- * replaced by the one that the kernel chose. Returns the port, or NULL with a sentence in err.
+ * Publishes a port. fd is a socket to take over (socket_adopt), or -1 to open one; on success it is
+ * the publisher's. A host port of 0 is replaced by the one that the kernel chose. Returns the port,
+ * or NULL with a sentence in err.
  */
-struct published_port *publisher_add(struct publisher *publisher, const struct rule *rule, int fd, struct error *err);
+struct published_port *publisher_add(struct publisher *publisher, const struct rule *rule, int fd,
+				     struct error *err);
 
 /* Withdraws a port: its sessions are reset, its socket is closed. */
 void publisher_remove(struct publisher *publisher, struct published_port *port);
 
 /* The ports in the order of their slots; NULL starts and ends. */
-struct published_port *publisher_next(const struct publisher *publisher, const struct published_port *port);
+struct published_port *publisher_next(const struct publisher *publisher,
+				      const struct published_port *port);
 
 #endif

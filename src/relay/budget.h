@@ -2,9 +2,9 @@
 /*
  * How many descriptors the relay may hold.
  *
- * It is asked before a connection is accepted, so that at the limit new clients wait in the kernel's backlog, with
- * nothing half done for them. Pipes speed things up but are never needed: they leave the
- * last eighth to sessions.
+ * It is asked before a connection is accepted, so that at the limit new clients wait in the
+ * kernel's backlog, with nothing half done for them. Pipes speed things up but are never needed:
+ * they leave the last eighth to sessions.
  */
 #ifndef FAIRLEAD_RELAY_BUDGET_H
 #define FAIRLEAD_RELAY_BUDGET_H

@@ -20,7 +20,8 @@ static bool is_self_connected(int fd, const struct address *target)
 	return address_equal(&local, target);
 }
 
-int dial_start(enum protocol protocol, const struct address *target, uint32_t keepalive_s, int *ret_fd)
+int dial_start(enum protocol protocol, const struct address *target, uint32_t keepalive_s,
+	       int *ret_fd)
 {
 	OWNED_FD fd = socket_open(protocol, target->family);
 	struct sockaddr_storage storage;

@@ -11,14 +11,16 @@
 #include "relay/end_reason.h"
 
 /*
- * Starts to connect. Returns 0 with the descriptor in *ret_fd, of which epoll will tell when it is connected or
- * has failed; else -errno.
+ * Starts to connect. Returns 0 with the descriptor in *ret_fd, of which epoll will tell when it is
+ * connected or has failed; else -errno.
  */
-int dial_start(enum protocol protocol, const struct address *target, uint32_t keepalive_s, int *ret_fd);
+int dial_start(enum protocol protocol, const struct address *target, uint32_t keepalive_s,
+	       int *ret_fd);
 
 /*
- * What became of it, once epoll has told of `events`: 0 or -errno. A socket that connected to itself, as TCP can when a
- * local target port lies in the range of ephemeral ports, counts as refused.
+ * What became of it, once epoll has told of `events`: 0 or -errno. A socket that connected to
+ * itself, as TCP can when a local target port lies in the range of ephemeral ports, counts as
+ * refused.
  */
 int dial_finish(int fd, const struct address *target, uint32_t events);
 

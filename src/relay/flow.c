@@ -10,7 +10,10 @@
 #include "relay/dial.h"
 #include "relay/session.h"
 
-/* A container that takes 4 KiB of kernel memory for its two sockets should not cost more than a tenth of it here. */
+/*
+ * A container that takes 4 KiB of kernel memory for its two sockets should not cost more than a
+ * tenth of it here.
+ */
 _Static_assert(sizeof(struct flow) <= 400, "flow: a session in the process is at most 400 bytes");
 
 #define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
@@ -40,7 +43,8 @@ static void count_end(struct relay *relay, struct flow *flow, enum end_reason re
 	counters->in_bytes += flow->pumps[FLOW_CLIENT].moved_bytes;
 	counters->out_bytes += flow->pumps[FLOW_BACKEND].moved_bytes;
 	if (relay->observer.session_ended)
-		relay->observer.session_ended(relay->observer.context, flow->route, &flow->client, reason, error);
+		relay->observer.session_ended(relay->observer.context, flow->route, &flow->client,
+					      reason, error);
 }
 
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
@@ -79,7 +83,8 @@ static void dial_failed(struct relay *relay, struct flow *flow, int error)
 static void dial(struct relay *relay, struct flow *flow)
 {
 	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
-	int r = dial_start(flow->route->protocol, &flow->route->target, relay->settings.keepalive_s, &backend->fd);
+	int r = dial_start(flow->route->protocol, &flow->route->target, relay->settings.keepalive_s,
+			   &backend->fd);
 
 	if (r < 0) {
 		dial_failed(relay, flow, r);
@@ -88,12 +93,14 @@ static void dial(struct relay *relay, struct flow *flow)
 	budget_take(&relay->budget, 1);
 	flow->state = FLOW_DIALING;
 	timeout_start(&flow->timeout, &relay->connecting, relay->loop);
-	r = loop_watch(relay->loop, backend->fd, EVENTS, loop_ref_to(relay->flow_kinds[FLOW_BACKEND], &flow->slot));
+	r = loop_watch(relay->loop, backend->fd, EVENTS,
+		       loop_ref_to(relay->flow_kinds[FLOW_BACKEND], &flow->slot));
 	if (r < 0)
 		dial_failed(relay, flow, r);
 }
 
-void relay_accept(struct relay *relay, struct relay_route *route, int client_fd, const struct address *client)
+void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
+		  const struct address *client)
 {
 	struct flow *flow = slots_take(&relay->flows);
 	int r;
@@ -114,9 +121,11 @@ void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 	timeout_init(&flow->timeout);
 	list_init(&flow->ready);
 	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
-		flow->pumps[side].kind = route->protocol == PROTOCOL_SCTP ? PUMP_MESSAGE : PUMP_STREAM;
+		flow->pumps[side].kind = route->protocol == PROTOCOL_SCTP ? PUMP_MESSAGE
+									  : PUMP_STREAM;
 
-	r = loop_watch(relay->loop, client_fd, EVENTS, loop_ref_to(relay->flow_kinds[FLOW_CLIENT], &flow->slot));
+	r = loop_watch(relay->loop, client_fd, EVENTS,
+		       loop_ref_to(relay->flow_kinds[FLOW_CLIENT], &flow->slot));
 	if (r < 0)
 		flow_end(relay, flow, END_NO_MEMORY, -r);
 	else
@@ -143,13 +152,17 @@ static bool side_ended(struct relay *relay, struct flow *flow, int from)
 	return true;
 }
 
-/* Writing to a side has failed: nothing more goes there, and what came from there is read to its end. */
+/*
+ * Writing to a side has failed: nothing more goes there, and what came from there is read to its
+ * end.
+ */
 static bool side_broke(struct relay *relay, struct flow *flow, int broken, int error)
 {
 	struct flow_side *side = &flow->sides[broken];
 
 	if (side->ended || error == ENOMEM) {
-		flow_end(relay, flow, error == ENOMEM ? END_NO_MEMORY : reset_reason(broken), error);
+		flow_end(relay, flow, error == ENOMEM ? END_NO_MEMORY : reset_reason(broken),
+			 error);
 		return false;
 	}
 	pump_release(&flow->pumps[other(broken)], &relay->pump_resources);
@@ -164,7 +177,9 @@ static bool pump_from(struct relay *relay, struct flow *flow, int from)
 {
 	struct flow_side *source = &flow->sides[from], *sink = &flow->sides[other(from)];
 	struct pump *pump = &flow->pumps[from];
-	struct pump_ends ends = { .source = source->fd, .sink = sink->fd, .hung_up = source->hung_up };
+	struct pump_ends ends = { .source = source->fd,
+				  .sink = sink->fd,
+				  .hung_up = source->hung_up };
 
 	if (source->ended || !sink->writable || (!source->readable && pump->held_bytes == 0))
 		return true;
@@ -203,7 +218,8 @@ static void start_half_closed(struct relay *relay, struct flow *flow)
 
 static void pump_both(struct relay *relay, struct flow *flow)
 {
-	const struct flow_side *client = &flow->sides[FLOW_CLIENT], *backend = &flow->sides[FLOW_BACKEND];
+	const struct flow_side *client = &flow->sides[FLOW_CLIENT],
+			       *backend = &flow->sides[FLOW_BACKEND];
 
 	if (!pump_from(relay, flow, FLOW_CLIENT) || !pump_from(relay, flow, FLOW_BACKEND))
 		return;
@@ -222,7 +238,10 @@ bool flow_work(void *context)
 	struct list turn;
 	struct list *first;
 
-	/* Those that are ready now, each once: who needs more is queued behind them for the next turn. */
+	/*
+	 * Those that are ready now, each once: who needs more is queued behind them for the next
+	 * turn.
+	 */
 	list_init(&turn);
 	while ((first = list_first(&relay->ready))) {
 		list_remove(first);
@@ -256,8 +275,8 @@ static void dial_event(struct relay *relay, struct flow *flow, uint32_t events)
 }
 
 /*
- * An error on a side that has nothing left to be read. It would never be met by reading, and the other side may have
- * nothing to write, so it is asked for.
+ * An error on a side that has nothing left to be read. It would never be met by reading, and the
+ * other side may have nothing to write, so it is asked for.
  */
 static bool late_error(struct relay *relay, struct flow *flow, int side, uint32_t events)
 {
@@ -316,7 +335,8 @@ void flow_backend_event(void *context, struct loop_ref ref, uint32_t events)
 
 void flow_connect_expired(void *context, struct timeout *timeout)
 {
-	flow_end(context, container_of(timeout, struct flow, timeout), END_CONNECT_TIMEOUT, ETIMEDOUT);
+	flow_end(context, container_of(timeout, struct flow, timeout), END_CONNECT_TIMEOUT,
+		 ETIMEDOUT);
 }
 
 void flow_retry_expired(void *context, struct timeout *timeout)

@@ -2,18 +2,20 @@
 /*
  * Flows: one TCP or SCTP session each.
  *
- * Theory of operation. Both sockets are registered with epoll once, edge-triggered, for everything; from then on a side's
- * readable and writable bits are set by events and cleared by what the pumps find, so there are no further epoll_ctl calls.
- * pumps[side] moves bytes from that side to the other.
+ * Theory of operation. Both sockets are registered with epoll once, edge-triggered, for everything;
+ * from then on a side's readable and writable bits are set by events and cleared by what the pumps
+ * find, so there are no further epoll_ctl calls. pumps[side] moves bytes from that side to the
+ * other.
  *
  *	WAITING		no backend socket: refused or out of descriptors, a new try follows
  *	DIALING		connecting to the container
  *	OPEN		pumping
  *
- * Ends and errors. End of file crosses as shutdown(2) once its pump is empty, each way on its own. An error crosses as a
- * reset. A side on which writing fails is `broken`, but what it had sent before may still wait in its receive
- * queue (an HTTP server that answers 413 and closes does that), so the other direction is drained before
- * the reset. SCTP has no half-closed state: there the end of one side ends the flow.
+ * Ends and errors. End of file crosses as shutdown(2) once its pump is empty, each way on its own.
+ * An error crosses as a reset. A side on which writing fails is `broken`, but what it had sent
+ * before may still wait in its receive queue (an HTTP server that answers 413 and closes does
+ * that), so the other direction is drained before the reset. SCTP has no half-closed state: there
+ * the end of one side ends the flow.
  */
 #ifndef FAIRLEAD_RELAY_FLOW_H
 #define FAIRLEAD_RELAY_FLOW_H
@@ -37,7 +39,7 @@ struct flow_side {
 	bool writable : 1;
 	bool hung_up : 1; /* epoll told of an end or an error */
 	bool broken : 1;  /* writing to it has failed */
-	bool ended : 1;	  /* its pump is done: end of file was read and passed on, or can no longer be */
+	bool ended : 1;	  /* its pump is done: the end was passed on, or no longer can be */
 };
 
 struct flow {
@@ -63,7 +65,9 @@ void flow_half_closed_expired(void *context, struct timeout *timeout);
 /* Pumps the flows that had not finished. Returns whether some still have not. */
 bool flow_work(void *context);
 
-/* Ends the flow: in order for END_DONE, else with a reset of both sides. error is for the observer. */
+/*
+ * Ends the flow: in order for END_DONE, else with a reset of both sides. error is for the observer.
+ */
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error);
 
 #endif

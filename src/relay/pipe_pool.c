@@ -7,8 +7,8 @@
 #include "base/fd.h"
 
 /*
- * Large enough that a round trip through the pipe moves several GRO packets, small enough to stay in a core's
- * cache with its neighbours.
+ * Large enough that a round trip through the pipe moves several GRO packets, small enough to stay
+ * in a core's cache with its neighbours.
  */
 #define PIPE_BYTES (256 * 1024)
 

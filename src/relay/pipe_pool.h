@@ -2,9 +2,10 @@
 /*
  * Pipes for splice(2), lent to a pump while bytes are in them.
  *
- * Making a pipe costs more than a transfer through it, so empty ones are kept for the next pump. A pipe that still holds bytes
- * is closed, never kept. Unprivileged users share 64 MiB of pipe buffers (pipe(7), pipe-user-pages-soft); past that the
- * kernel gives pipes of a page or two, which are slower than copying and are not used.
+ * Making a pipe costs more than a transfer through it, so empty ones are kept for the next pump. A
+ * pipe that still holds bytes is closed, never kept. Unprivileged users share 64 MiB of pipe
+ * buffers (pipe(7), pipe-user-pages-soft); past that the kernel gives pipes of a page or two, which
+ * are slower than copying and are not used.
  */
 #ifndef FAIRLEAD_RELAY_PIPE_POOL_H
 #define FAIRLEAD_RELAY_PIPE_POOL_H

@@ -2,15 +2,17 @@
 /*
  * The pump for byte streams.
  *
- * Theory of operation. Small payloads are read into the thread's scratch buffer and sent from there; only if the sink takes
- * less is the rest put into a buffer of its own. A direction that fills the scratch buffer several times in a row
- * is bulk: it moves to splice(2), socket to pipe to socket, and back to copying once little comes at a time.
+ * Theory of operation. Small payloads are read into the thread's scratch buffer and sent from
+ * there; only if the sink takes less is the rest put into a buffer of its own. A direction that
+ * fills the scratch buffer several times in a row is bulk: it moves to splice(2), socket to pipe to
+ * socket, and back to copying once little comes at a time.
  *
- * splice's EAGAIN is ambiguous: the pipe is full, or the socket is empty. It is never interpreted while the
- * pipe holds bytes: the pipe is emptied first, so on an empty pipe EAGAIN means an empty socket. (Kernel test
- * splice_pipe.) FIONREAD is not asked: it lies where eBPF agents have put the socket into a sockmap,
- * and there splice may find nothing although recv does. So an EAGAIN right at the start of a run, which an event
- * announced bytes for, is checked with recv; if that finds some, the pump copies from then on.
+ * splice's EAGAIN is ambiguous: the pipe is full, or the socket is empty. It is never interpreted
+ * while the pipe holds bytes: the pipe is emptied first, so on an empty pipe EAGAIN means an empty
+ * socket. (Kernel test splice_pipe.) FIONREAD is not asked: it lies where eBPF agents have put the
+ * socket into a sockmap, and there splice may find nothing although recv does. So an EAGAIN right
+ * at the start of a run, which an event announced bytes for, is checked with recv; if that finds
+ * some, the pump copies from then on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,12 +28,15 @@
 #define SMALL_BYTES 4096
 #define SMALL_STREAK 4
 
-/* Asked of splice: far more than any pipe holds, since one slot of a pipe can carry a whole GRO packet. */
+/*
+ * Asked of splice: far more than any pipe holds, since one slot of a pipe can carry a whole GRO
+ * packet.
+ */
 #define SPLICE_BYTES (1u << 30)
 
 enum step {
-	STEP_MOVED,	  /* go on */
-	STEP_DRAINED,	  /* the source is (most probably) empty */
+	STEP_MOVED,   /* go on */
+	STEP_DRAINED, /* the source is (most probably) empty */
 	STEP_BLOCKED,
 	STEP_ENDED,
 	STEP_SOURCE_FAILED,
@@ -91,7 +96,8 @@ static enum step flush(struct pump *pump, struct pump_resources *resources, stru
 		if (pump->mode == PUMP_SPLICE)
 			moved = splice_retrying(pipe->read_fd, ends->sink, pump->held_bytes);
 		else
-			moved = send_retrying(ends->sink, buffer->bytes + buffer->offset, pump->held_bytes);
+			moved = send_retrying(ends->sink, buffer->bytes + buffer->offset,
+					      pump->held_bytes);
 		if (moved <= 0)
 			return sink_stopped(ends);
 		pump->held_bytes -= (uint32_t)moved;
@@ -105,8 +111,8 @@ static enum step flush(struct pump *pump, struct pump_resources *resources, stru
 }
 
 /* Keeps what the sink did not take. */
-static enum step hold(struct pump *pump, struct pump_resources *resources, const uint8_t *bytes, size_t length,
-		      struct pump_ends *ends)
+static enum step hold(struct pump *pump, struct pump_resources *resources, const uint8_t *bytes,
+		      size_t length, struct pump_ends *ends)
 {
 	struct pump_buffer *buffer = slots_take(&resources->buffers);
 
@@ -153,7 +159,10 @@ static enum step copy(struct pump *pump, struct pump_resources *resources, struc
 
 	if (got < PUMP_COPY_BYTES) {
 		pump->streak = 0;
-		/* Nothing is lost if more has come since: it makes a new edge (kernel test epoll_edges). */
+		/*
+		 * Nothing is lost if more has come since: it makes a new edge (kernel test
+		 * epoll_edges).
+		 */
 		return ends->hung_up ? STEP_MOVED : STEP_DRAINED;
 	}
 	if (pump->mode == PUMP_COPY && ++pump->streak >= BULK_STREAK) {
@@ -173,8 +182,12 @@ static void leave_splice(struct pump *pump, struct pump_resources *resources, en
 	pump->streak = 0;
 }
 
-/* splice found nothing where an event had promised something: believe it only if recv says the same. */
-static enum step doubt_splice(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+/*
+ * splice found nothing where an event had promised something: believe it only if recv says the
+ * same.
+ */
+static enum step doubt_splice(struct pump *pump, struct pump_resources *resources,
+			      struct pump_ends *ends)
 {
 	uint64_t moved_bytes = pump->moved_bytes;
 	enum step step;
@@ -186,7 +199,8 @@ static enum step doubt_splice(struct pump *pump, struct pump_resources *resource
 	return step;
 }
 
-static enum step splice_in(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends, bool first)
+static enum step splice_in(struct pump *pump, struct pump_resources *resources,
+			   struct pump_ends *ends, bool first)
 {
 	struct pipe *pipe;
 	ssize_t got;
@@ -230,7 +244,8 @@ static enum pump_result result_of(enum step step)
 	}
 }
 
-static enum pump_result run(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+static enum pump_result run(struct pump *pump, struct pump_resources *resources,
+			    struct pump_ends *ends)
 {
 	uint64_t limit = pump->moved_bytes + PUMP_BUDGET_BYTES;
 	enum step step = flush(pump, resources, ends);

@@ -9,10 +9,16 @@
 /* Between two tries of a refused connect, or of one that found no descriptor. */
 #define RETRY_NS (100 * NS_PER_MS)
 
-/* After the last session has gone: long enough that a busy port does not give back what it needs again. */
+/*
+ * After the last session has gone: long enough that a busy port does not give back what it needs
+ * again.
+ */
 #define TRIM_NS (5 * NS_PER_S)
 
-/* Kept from sessions and pipes: standard streams, epoll, signals, listener, log, and some for the libc. */
+/*
+ * Kept from sessions and pipes: standard streams, epoll, signals, listener, log, and some for the
+ * libc.
+ */
 #define DESCRIPTORS_RESERVED 16
 
 static bool is_idle(const struct relay *relay)
@@ -43,7 +49,8 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	relay->observer = *observer;
 	relay->starved = false;
 	relay->budget.used = 0;
-	relay->budget.most = most > 2 * DESCRIPTORS_RESERVED ? most - DESCRIPTORS_RESERVED : most / 2;
+	relay->budget.most = most > 2 * DESCRIPTORS_RESERVED ? most - DESCRIPTORS_RESERVED
+							     : most / 2;
 	slots_init(&relay->flows, sizeof(struct flow));
 	list_init(&relay->ready);
 	pump_resources_init(&relay->pump_resources, &relay->budget, relay->scratch);
@@ -52,7 +59,8 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	loop_set_work(loop, flow_work, relay);
 	udp_init(relay);
 
-	timeout_queue_init(&relay->connecting, loop, settings->connect_timeout_ns, flow_connect_expired, relay);
+	timeout_queue_init(&relay->connecting, loop, settings->connect_timeout_ns,
+			   flow_connect_expired, relay);
 	timeout_queue_init(&relay->retrying, loop, RETRY_NS, flow_retry_expired, relay);
 	timeout_queue_init(&relay->half_closed, loop, settings->half_closed_timeout_ns,
 			   flow_half_closed_expired, relay);

@@ -2,12 +2,12 @@
 /*
  * The relay: sessions between clients and containers, in user space.
  *
- * One struct relay for each thread, on that thread's loop; nothing is shared between them, and there are no globals. Streams
- * are flows (relay/flow.h), UDP clients are in relay/udp.h. The relay does not know listeners, rules or
- * who is allowed in: that is `publish`.
+ * One struct relay for each thread, on that thread's loop; nothing is shared between them, and
+ * there are no globals. Streams are flows (relay/flow.h), UDP clients are in relay/udp.h. The relay
+ * does not know listeners, rules or who is allowed in: that is `publish`.
  *
- * What all sessions of one published port share is a route. It belongs to whoever publishes the port, and
- * must live until relay_drop_route() has ended the last session that uses it.
+ * What all sessions of one published port share is a route. It belongs to whoever publishes the
+ * port, and must live until relay_drop_route() has ended the last session that uses it.
  */
 #ifndef FAIRLEAD_RELAY_RELAY_H
 #define FAIRLEAD_RELAY_RELAY_H
@@ -59,8 +59,8 @@ struct relay_route {
 /* What the owner of the relay is told. Any may be NULL. Called on the relay's thread. */
 struct relay_observer {
 	/* A session has ended. error is a positive errno where one caused it, else 0. */
-	void (*session_ended)(void *context, const struct relay_route *route, const struct address *client,
-			      enum end_reason reason, int error);
+	void (*session_ended)(void *context, const struct relay_route *route,
+			      const struct address *client, enum end_reason reason, int error);
 	/* Descriptors have been given back after relay_has_room() had said no. */
 	void (*has_room)(void *context);
 	void *context;
@@ -108,16 +108,22 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 /* Ends every session, the open ones with a reset, and frees all memory. */
 void relay_fini(struct relay *relay);
 
-/* Ends the sessions of that route (NULL: of every route), with a reset. Its counters are complete then. */
+/*
+ * Ends the sessions of that route (NULL: of every route), with a reset. Its counters are complete
+ * then.
+ */
 void relay_drop_route(struct relay *relay, const struct relay_route *route);
 
-/* Whether there are descriptors for one more connection. If not, observer.has_room will be called. */
+/*
+ * Whether there are descriptors for one more connection. If not, observer.has_room will be called.
+ */
 bool relay_has_room(struct relay *relay);
 
 /*
- * Takes over an accepted connection (TCP or SCTP, non-blocking) and connects it to the route's target. The descriptor is the
- * relay's from now on, whatever happens.
+ * Takes over an accepted connection (TCP or SCTP, non-blocking) and connects it to the route's
+ * target. The descriptor is the relay's from now on, whatever happens.
  */
-void relay_accept(struct relay *relay, struct relay_route *route, int client_fd, const struct address *client);
+void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
+		  const struct address *client);
 
 #endif

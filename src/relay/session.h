@@ -5,7 +5,10 @@
 
 #include "relay/relay.h"
 
-/* A session has given its slot and descriptors back: tells who waits for room, and plans the tidying up. */
+/*
+ * A session has given its slot and descriptors back: tells who waits for room, and plans the
+ * tidying up.
+ */
 void relay_session_gone(struct relay *relay);
 
 /* Whether `descriptors` more may be opened. Gives up idle pipes for it. */

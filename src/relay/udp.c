@@ -10,7 +10,8 @@
 #include "relay/session.h"
 #include "relay/udp_table.h"
 
-_Static_assert(sizeof(struct udp_client) <= 256, "udp: a client in the process is at most 256 bytes");
+_Static_assert(sizeof(struct udp_client) <= 256,
+	       "udp: a client in the process is at most 256 bytes");
 
 /* Batches taken from one socket before others get their turn. */
 #define ROUNDS_PER_TURN 4
@@ -24,7 +25,8 @@ void udp_init(struct relay *relay)
 	relay->udp_table = (struct udp_table){ .size = 0 };
 	relay->udp_batch = NULL;
 	relay->udp_client_kind = loop_add_kind(relay->loop, client_event, relay);
-	timeout_queue_init(&relay->udp_idle, relay->loop, relay->settings.udp_idle_timeout_ns, idle_expired, relay);
+	timeout_queue_init(&relay->udp_idle, relay->loop, relay->settings.udp_idle_timeout_ns,
+			   idle_expired, relay);
 }
 
 void udp_port_init(struct udp_port *port, int fd, struct relay_route *route)
@@ -69,7 +71,8 @@ static void client_end(struct relay *relay, struct udp_client *client, enum end_
 	route->counters.open--;
 	route->counters.ended[reason]++;
 	if (relay->observer.session_ended)
-		relay->observer.session_ended(relay->observer.context, route, &client->client, reason, 0);
+		relay->observer.session_ended(relay->observer.context, route, &client->client,
+					      reason, 0);
 	slots_give(&relay->udp_clients, client);
 	relay_session_gone(relay);
 }
@@ -92,12 +95,16 @@ void udp_end_clients(struct relay *relay, const struct relay_route *route)
 	}
 }
 
-/* Whether there is room for one more client, after the one that was idle longest has left if need be. */
+/*
+ * Whether there is room for one more client, after the one that was idle longest has left if need
+ * be.
+ */
 static bool make_room(struct relay *relay)
 {
 	struct timeout *oldest = timeout_oldest(&relay->udp_idle);
 
-	if (relay->udp_clients.used < relay->settings.udp_clients_max && relay_has_descriptors(relay, 1))
+	if (relay->udp_clients.used < relay->settings.udp_clients_max &&
+	    relay_has_descriptors(relay, 1))
 		return true;
 	if (!oldest)
 		return false;
@@ -119,7 +126,8 @@ static int open_backend(const struct address *target)
 	return fd_take(&fd);
 }
 
-static struct udp_client *client_new(struct relay *relay, struct udp_port *port, const struct datagram *datagram)
+static struct udp_client *client_new(struct relay *relay, struct udp_port *port,
+				     const struct datagram *datagram)
 {
 	struct udp_client *client;
 	OWNED_FD fd = -1;
@@ -134,7 +142,8 @@ static struct udp_client *client_new(struct relay *relay, struct udp_port *port,
 	client->client = datagram->peer;
 	client->local = datagram->local;
 	timeout_init(&client->idle);
-	if (loop_watch(relay->loop, fd, EPOLLIN, loop_ref_to(relay->udp_client_kind, &client->slot)) < 0 ||
+	if (loop_watch(relay->loop, fd, EPOLLIN,
+		       loop_ref_to(relay->udp_client_kind, &client->slot)) < 0 ||
 	    udp_table_insert(relay, client) < 0) {
 		slots_give(&relay->udp_clients, client);
 		return NULL;
@@ -155,10 +164,12 @@ static void count_sent(struct relay_counters *counters, const struct datagram_se
 }
 
 /* Sends datagrams of one client, which are neighbours in the batch. */
-static void send_to_backend(struct relay *relay, struct udp_port *port, struct datagram *datagrams, uint32_t count)
+static void send_to_backend(struct relay *relay, struct udp_port *port, struct datagram *datagrams,
+			    uint32_t count)
 {
 	struct relay_counters *counters = &port->route->counters;
-	struct udp_client *client = udp_table_find(relay, port, &datagrams[0].peer, &datagrams[0].local);
+	struct udp_client *client = udp_table_find(relay, port, &datagrams[0].peer,
+						   &datagrams[0].local);
 	struct datagram_sent sent;
 
 	if (!client)
@@ -169,7 +180,8 @@ static void send_to_backend(struct relay *relay, struct udp_port *port, struct d
 		return;
 	}
 	timeout_start(&client->idle, &relay->udp_idle, relay->loop);
-	for (uint32_t i = 0; i < count; i++) { /* the socket is connected, and its source is the kernel's choice */
+	for (uint32_t i = 0; i < count;
+	     i++) { /* the socket is connected, and its source is the kernel's choice */
 		datagrams[i].peer.family = AF_UNSPEC;
 		datagrams[i].local.family = AF_UNSPEC;
 	}
@@ -234,7 +246,8 @@ static void client_event(void *context, struct loop_ref ref, uint32_t events)
 
 		if (received == -EAGAIN)
 			return;
-		if (received < 0) { /* an ICMP error for something sent earlier; datagrams may be behind it */
+		if (received <
+		    0) { /* an ICMP error for something sent earlier; datagrams may be behind it */
 			client->port->route->counters.refused_datagrams++;
 			continue;
 		}

@@ -2,14 +2,14 @@
 /*
  * UDP sessions.
  *
- * A UDP client is whoever sends from one address and port to one address of ours. Each has a socket of its own towards
- * the container, connected, so that answers and ICMP errors find their way without a look at their bytes, and
- * so that its source port stays the same as long as it is not idle for the whole timeout. Answers leave from the very address
- * that the client has sent to.
+ * A UDP client is whoever sends from one address and port to one address of ours. Each has a socket
+ * of its own towards the container, connected, so that answers and ICMP errors find their way
+ * without a look at their bytes, and so that its source port stays the same as long as it is not
+ * idle for the whole timeout. Answers leave from the very address that the client has sent to.
  *
- * The number of clients is bounded; at the bound (or at that of descriptors) the one that was idle longest makes room.
- * Datagrams cross whole and one by one, empty ones too. What cannot be sent is dropped and counted, as
- * networks do; no error ends a session.
+ * The number of clients is bounded; at the bound (or at that of descriptors) the one that was idle
+ * longest makes room. Datagrams cross whole and one by one, empty ones too. What cannot be sent is
+ * dropped and counted, as networks do; no error ends a session.
  */
 #ifndef FAIRLEAD_RELAY_UDP_H
 #define FAIRLEAD_RELAY_UDP_H

@@ -16,8 +16,8 @@ struct key {
 _Static_assert(sizeof(struct key) == 2 * sizeof(struct address) + sizeof(void *),
 	       "udp_table: the key is hashed as bytes, and so must not have holes");
 
-static uint32_t *bucket_of(struct udp_table *table, const struct udp_port *port, const struct address *client,
-			   const struct address *local)
+static uint32_t *bucket_of(struct udp_table *table, const struct udp_port *port,
+			   const struct address *client, const struct address *local)
 {
 	struct key key = { .client = *client, .local = *local, .port = port };
 
@@ -30,8 +30,8 @@ static struct udp_client *client_at(struct relay *relay, uint32_t index)
 	return slots_at(&relay->udp_clients, index);
 }
 
-struct udp_client *udp_table_find(struct relay *relay, const struct udp_port *port, const struct address *client,
-				  const struct address *local)
+struct udp_client *udp_table_find(struct relay *relay, const struct udp_port *port,
+				  const struct address *client, const struct address *local)
 {
 	struct udp_table *table = &relay->udp_table;
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds UDP clients by address: a hash table with chains through the clients' slots, keyed with SipHash, since
- * clients choose their addresses. It doubles when it has as many clients as buckets.
+ * Finds UDP clients by address: a hash table with chains through the clients' slots, keyed with
+ * SipHash, since clients choose their addresses. It doubles when it has as many clients as buckets.
  */
 #ifndef FAIRLEAD_RELAY_UDP_TABLE_H
 #define FAIRLEAD_RELAY_UDP_TABLE_H
 
 #include "relay/udp.h"
 
-struct udp_client *udp_table_find(struct relay *relay, const struct udp_port *port, const struct address *client,
-				  const struct address *local);
+struct udp_client *udp_table_find(struct relay *relay, const struct udp_port *port,
+				  const struct address *client, const struct address *local);
 
 /* Returns 0, or -ENOMEM when there is no table and no memory for one. */
 int udp_table_insert(struct relay *relay, struct udp_client *client);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands of `fairlead`, and how they end: 0 done, 1 it failed, 2 the command line was wrong. */
+/*
+ * The commands of `fairlead`, and how they end: 0 done, 1 it failed, 2 the command line was wrong.
+ */
 #ifndef FAIRLEAD_APPS_CLI_COMMAND_H
 #define FAIRLEAD_APPS_CLI_COMMAND_H
 

@@ -39,7 +39,8 @@ int main(int argc, char **argv)
 		print_help();
 		return EXIT_SUCCESS;
 	}
-	if (strcmp(name, "-v") == 0 || strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+	if (strcmp(name, "-v") == 0 || strcmp(name, "--version") == 0 ||
+	    strcmp(name, "version") == 0) {
 		printf("fairlead version %s, build %s\n", FAIRLEAD_VERSION, FAIRLEAD_COMMIT);
 		return EXIT_SUCCESS;
 	}
@@ -49,6 +50,9 @@ int main(int argc, char **argv)
 	if (name[0] == '-')
 		(void)fprintf(stderr, "unknown flag: %.60s\nSee 'fairlead --help'.\n", name);
 	else
-		(void)fprintf(stderr, "fairlead: '%.60s' is not a fairlead command.\nSee 'fairlead --help'.\n", name);
+		(void)fprintf(
+			stderr,
+			"fairlead: '%.60s' is not a fairlead command.\nSee 'fairlead --help'.\n",
+			name);
 	return EXIT_USAGE;
 }

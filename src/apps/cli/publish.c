@@ -33,9 +33,11 @@ static struct publish {
 
 static void print_help(void)
 {
-	printf("Usage:  fairlead publish -p [HOST-IP:]HOST-PORT[-END]:PORT[-END][/PROTOCOL] [-p ...] CONTAINER-IP\n\n"
+	printf("Usage:  fairlead publish -p [HOST-IP:]HOST-PORT[-END]:PORT[-END][/PROTOCOL] [-p ...] "
+	       "CONTAINER-IP\n\n"
 	       "Publish ports of a container, in the foreground, until Ctrl-C\n\n"
-	       "Without HOST-IP a port is published on 0.0.0.0 and [::]. An IPv6 HOST-IP stands in brackets.\n"
+	       "Without HOST-IP a port is published on 0.0.0.0 and [::]. "
+	       "An IPv6 HOST-IP stands in brackets.\n"
 	       "PROTOCOL is tcp (the default), udp or sctp.\n\n"
 	       "Options:\n"
 	       "  -p, --publish list   Publish a port or a range of ports\n"
@@ -45,7 +47,8 @@ static void print_help(void)
 	settings_describe(STDOUT_FILENO);
 	printf("\nExamples:\n"
 	       "  fairlead publish -p 8080:80 172.17.0.2\n"
-	       "  fairlead publish -p 5353:53/udp -p '[2001:db8::2]:9000-9010:9000-9010' 172.17.0.2\n");
+	       "  fairlead publish -p 5353:53/udp -p '[2001:db8::2]:9000-9010:9000-9010' "
+	       "172.17.0.2\n");
 }
 
 static int usage_error(const char *text)
@@ -106,10 +109,12 @@ static int parse_command_line(int argc, char **argv)
 	if (optind == argc)
 		return usage_error("the container's IP address is missing, like 172.17.0.2");
 	if (argc - optind > 1)
-		return usage_error("more than one container address: publish each container by a command of its own");
+		return usage_error("more than one container address: give each container a "
+				   "command of its own");
 	if (address_parse_ip(argv[optind], &publish.container) < 0) {
 		(void)error_set(&err, -EINVAL,
-				"'%.60s' is no IP address (`docker inspect -f '{{.NetworkSettings.IPAddress}}' NAME` "
+				"'%.60s' is no IP address (`docker inspect -f "
+				"'{{.NetworkSettings.IPAddress}}' NAME` "
 				"prints a container's)",
 				argv[optind]);
 		return usage_error(err.text);
@@ -126,10 +131,13 @@ static bool host_has_ipv6(void)
 	return fd != -EAFNOSUPPORT;
 }
 
-static struct published_port *add_port(const struct port_spec *spec, const struct address *host, uint16_t host_port,
-				       uint16_t container_port, struct error *err)
+static struct published_port *add_port(const struct port_spec *spec, const struct address *host,
+				       uint16_t host_port, uint16_t container_port,
+				       struct error *err)
 {
-	struct rule rule = { .protocol = spec->protocol, .host = *host, .container = publish.container };
+	struct rule rule = { .protocol = spec->protocol,
+			     .host = *host,
+			     .container = publish.container };
 
 	rule.host.port = host_port;
 	rule.container.port = container_port;
@@ -153,8 +161,8 @@ static int add_on_all(const struct port_spec *spec, const struct address *hosts,
 	return 0;
 }
 
-static void print_listening(const struct port_spec *spec, const struct address *hosts, size_t hosts_count,
-			    uint16_t host_first, uint16_t host_last)
+static void print_listening(const struct port_spec *spec, const struct address *hosts,
+			    size_t hosts_count, uint16_t host_first, uint16_t host_last)
 {
 	char host[ADDRESS_TEXT_MAX], container[ADDRESS_TEXT_MAX];
 	char host_end[8] = "", container_end[8] = "";
@@ -170,7 +178,8 @@ static void print_listening(const struct port_spec *spec, const struct address *
 
 		shown.port = host_first;
 		printf("Listening on %s%s/%s -> %s%s\n", address_format(&shown, host), host_end,
-		       protocol_name(spec->protocol), address_format(&target, container), container_end);
+		       protocol_name(spec->protocol), address_format(&target, container),
+		       container_end);
 	}
 }
 
@@ -179,14 +188,16 @@ static int add_choice(const struct port_spec *spec, const struct address *hosts,
 		      struct error *err)
 {
 	for (uint32_t port = spec->host_first; port <= spec->host_last; port++) {
-		int r = add_on_all(spec, hosts, hosts_count, (uint16_t)port, spec->container_first, err);
+		int r = add_on_all(spec, hosts, hosts_count, (uint16_t)port, spec->container_first,
+				   err);
 
 		if (r == 0)
 			print_listening(spec, hosts, hosts_count, (uint16_t)port, (uint16_t)port);
 		if (r != -EADDRINUSE)
 			return r;
 	}
-	return error_set(err, -EADDRINUSE, "every port from %u to %u is in use", spec->host_first, spec->host_last);
+	return error_set(err, -EADDRINUSE, "every port from %u to %u is in use", spec->host_first,
+			 spec->host_last);
 }
 
 static int add_range(const struct port_spec *spec, const struct address *hosts, size_t hosts_count,
@@ -213,8 +224,8 @@ static int add_spec_ports(const struct port_spec *spec, struct error *err)
 		hosts[1] = (struct address){ .family = AF_INET6 };
 		hosts_count = host_has_ipv6() ? 2 : 1;
 	}
-	return port_spec_is_choice(spec) ? add_choice(spec, hosts, hosts_count, err) :
-					   add_range(spec, hosts, hosts_count, err);
+	return port_spec_is_choice(spec) ? add_choice(spec, hosts, hosts_count, err)
+					 : add_range(spec, hosts, hosts_count, err);
 }
 
 static void on_signal(void *context, int signal)
@@ -239,7 +250,8 @@ static int start(struct error *err)
 		r = signals_init(&publish.signals, &publish.loop, on_signal, NULL);
 	if (r < 0)
 		return error_set(err, r, "epoll or signalfd: %s", error_name(r));
-	publisher_init(&publish.publisher, &publish.loop, &publish.settings, socket_raise_limit(), &observer);
+	publisher_init(&publish.publisher, &publish.loop, &publish.settings, socket_raise_limit(),
+		       &observer);
 	for (size_t i = 0; i < publish.specs_count; i++) {
 		r = add_spec_ports(&publish.specs[i], err);
 		if (r < 0)

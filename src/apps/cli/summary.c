@@ -10,24 +10,38 @@ static bool was_used(const struct relay_counters *counters)
 	return counters->sessions > 0 || counters->dropped_datagrams > 0;
 }
 
-/* "2 refused, 1 connect-timeout": what did not end well, so that it is seen without a log. */
-static void print_notes(FILE *out, const struct relay_counters *counters)
+/*
+ * Whether sessions that ended so deserve a note: UDP knows no good end, so those that were open
+ * just stop.
+ */
+static bool is_notable(const struct published_port *port, enum end_reason reason)
 {
+	if (reason == END_DONE || reason == END_IDLE)
+		return false;
+	return reason != END_STOPPED || port->rule.protocol != PROTOCOL_UDP;
+}
+
+/* "2 refused, 1 connect-timeout": what did not end well, so that it is seen without a log. */
+static void print_notes(FILE *out, const struct published_port *port)
+{
+	const struct relay_counters *counters = &port->route.counters;
 	const char *separator = "";
 
 	for (int reason = 0; reason < END_REASONS; reason++) {
-		if (reason == END_DONE || reason == END_IDLE || counters->ended[reason] == 0)
+		if (counters->ended[reason] == 0 || !is_notable(port, (enum end_reason)reason))
 			continue;
 		(void)fprintf(out, "%s%" PRIu64 " %s", separator, counters->ended[reason],
 			      end_reason_name((enum end_reason)reason));
 		separator = ", ";
 	}
 	if (counters->dropped_datagrams > 0) {
-		(void)fprintf(out, "%s%" PRIu64 " datagrams dropped", separator, counters->dropped_datagrams);
+		(void)fprintf(out, "%s%" PRIu64 " datagrams dropped", separator,
+			      counters->dropped_datagrams);
 		separator = ", ";
 	}
 	if (counters->refused_datagrams > 0)
-		(void)fprintf(out, "%s%" PRIu64 " datagrams refused", separator, counters->refused_datagrams);
+		(void)fprintf(out, "%s%" PRIu64 " datagrams refused", separator,
+			      counters->refused_datagrams);
 }
 
 static void print_port(FILE *out, const struct published_port *port)
@@ -40,8 +54,9 @@ static void print_port(FILE *out, const struct published_port *port)
 		       protocol_name(port->rule.protocol));
 	(void)fprintf(out, "%-28s %-22s %8" PRIu64 " %9s %9s   ", name,
 		      address_format(&port->rule.container, container), counters->sessions,
-		      text_format_size(counters->in_bytes, in), text_format_size(counters->out_bytes, out_size));
-	print_notes(out, counters);
+		      text_format_size(counters->in_bytes, in),
+		      text_format_size(counters->out_bytes, out_size));
+	print_notes(out, port);
 	(void)fputc('\n', out);
 }
 
@@ -56,11 +71,11 @@ void summary_print(FILE *out, const struct publisher *publisher)
 			continue;
 		}
 		if (used++ == 0)
-			(void)fprintf(out, "%-28s %-22s %8s %9s %9s   %s\n", "PUBLISHED", "CONTAINER", "SESSIONS",
-				      "IN", "OUT", "NOTES");
+			(void)fprintf(out, "%-28s %-22s %8s %9s %9s   %s\n", "PUBLISHED",
+				      "CONTAINER", "SESSIONS", "IN", "OUT", "NOTES");
 		print_port(out, port);
 	}
 	if (unused > 0)
-		(void)fprintf(out, "%s%u port%s carried nothing\n", used > 0 ? "The other " : "", unused,
-			      unused == 1 ? "" : "s");
+		(void)fprintf(out, "%s%u port%s carried nothing\n", used > 0 ? "The other " : "",
+			      unused, unused == 1 ? "" : "s");
 }

@@ -14,7 +14,8 @@ static bool may_write(struct reporter *reporter)
 
 	if (now_ns - reporter->window_ns >= WINDOW_NS) {
 		if (reporter->held_back > 0)
-			log_write(LOG_LEVEL_NOTICE, "%u more messages were left out in the last ten seconds of them",
+			log_write(LOG_LEVEL_NOTICE,
+				  "%u more messages were left out in the last ten seconds of them",
 				  reporter->held_back);
 		reporter->window_ns = now_ns;
 		reporter->written = 0;
@@ -28,17 +29,22 @@ static bool may_write(struct reporter *reporter)
 	return true;
 }
 
-static void session_ended(void *context, const struct published_port *port, const struct address *client,
-			  enum end_reason reason, int error)
+static void session_ended(void *context, const struct published_port *port,
+			  const struct address *client, enum end_reason reason, int error)
 {
 	struct reporter *reporter = context;
 	char rule[RULE_TEXT_MAX], from[ADDRESS_TEXT_MAX];
 
 	if (!end_reason_is_telling(reason) || !may_write(reporter))
 		return;
-	log_write(LOG_LEVEL_WARNING, "%s: session of %s ended, %s: %s%s%s", rule_format(&port->rule, rule),
-		  address_format(client, from), end_reason_name(reason), end_reason_sentence(reason),
-		  error ? ": " : "", error ? error_name(error) : "");
+	rule_format(&port->rule, rule);
+	address_format(client, from);
+	if (reason == END_UNREACHABLE)
+		log_write(LOG_LEVEL_WARNING, "%s: client %s: %s (%s)", rule, from,
+			  end_reason_sentence(reason), error_name(error));
+	else
+		log_write(LOG_LEVEL_WARNING, "%s: client %s: %s", rule, from,
+			  end_reason_sentence(reason));
 }
 
 static void paused(void *context, const struct published_port *port, int error)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tells the log what an operator can act upon: refused and timed-out sessions, shortages. A port under attack, or one
- * whose container is down, would fill the log, so only the first few of each ten seconds are
- * written, and then how many were not.
+ * Tells the log what an operator can act upon: refused and timed-out sessions, shortages. A port
+ * under attack, or one whose container is down, would fill the log, so only the first few of each
+ * ten seconds are written, and then how many were not.
  */
 #ifndef FAIRLEAD_APPS_COMMON_REPORTER_H
 #define FAIRLEAD_APPS_COMMON_REPORTER_H

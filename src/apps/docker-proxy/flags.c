@@ -25,16 +25,22 @@ struct flag {
 };
 
 static const struct flag table[] = {
-	{ "container-ip", FLAG_ADDRESS, offsetof(struct flags, container_ip), "container ip", "0.0.0.0" },
-	{ "container-port", FLAG_INTEGER, offsetof(struct flags, container_port), "container port", "-1" },
+	{ "container-ip", FLAG_ADDRESS, offsetof(struct flags, container_ip), "container ip",
+	  "0.0.0.0" },
+	{ "container-port", FLAG_INTEGER, offsetof(struct flags, container_port), "container port",
+	  "-1" },
 	{ "h", FLAG_BOOLEAN, offsetof(struct flags, help), "print this text and quit", NULL },
 	{ "help", FLAG_BOOLEAN, offsetof(struct flags, help), "print this text and quit", NULL },
 	{ "host-ip", FLAG_ADDRESS, offsetof(struct flags, host_ip), "host ip", "0.0.0.0" },
 	{ "host-port", FLAG_INTEGER, offsetof(struct flags, host_port), "host port", "-1" },
-	{ "proto", FLAG_TEXT, offsetof(struct flags, proto), "proxy protocol: tcp, udp or sctp", "\"tcp\"" },
-	{ "use-listen-fd", FLAG_BOOLEAN, offsetof(struct flags, use_listen_fd), "use a supplied listen fd", NULL },
-	{ "v", FLAG_BOOLEAN, offsetof(struct flags, version), "print version information and quit", NULL },
-	{ "version", FLAG_BOOLEAN, offsetof(struct flags, version), "print version information and quit", NULL },
+	{ "proto", FLAG_TEXT, offsetof(struct flags, proto), "proxy protocol: tcp, udp or sctp",
+	  "\"tcp\"" },
+	{ "use-listen-fd", FLAG_BOOLEAN, offsetof(struct flags, use_listen_fd),
+	  "use a supplied listen fd", NULL },
+	{ "v", FLAG_BOOLEAN, offsetof(struct flags, version), "print version information and quit",
+	  NULL },
+	{ "version", FLAG_BOOLEAN, offsetof(struct flags, version),
+	  "print version information and quit", NULL },
 };
 
 #define FLAGS (sizeof(table) / sizeof(table[0]))
@@ -50,7 +56,8 @@ void flags_usage(int fd, const char *program)
 {
 	dprintf(fd, "Usage of %s:\n", program);
 	for (size_t i = 0; i < FLAGS; i++) {
-		dprintf(fd, "  -%s%s\n    \t%s", table[i].name, type_names[table[i].type], table[i].meaning);
+		dprintf(fd, "  -%s%s\n    \t%s", table[i].name, type_names[table[i].type],
+			table[i].meaning);
 		if (table[i].standard)
 			dprintf(fd, " (default %s)", table[i].standard);
 		dprintf(fd, "\n");
@@ -66,8 +73,8 @@ static int digit_value(char c)
 }
 
 /*
- * A Go integer literal with an optional sign (strconv.ParseInt with base 0): 80, 0x50, 0b1010000, 0o120, 0120, 8_0.
- * An underscore may stand only between digits or between prefix and digits.
+ * A Go integer literal with an optional sign (strconv.ParseInt with base 0): 80, 0x50, 0b1010000,
+ * 0o120, 0120, 8_0. An underscore may stand only between digits or between prefix and digits.
  */
 static int parse_integer(const char *text, int64_t *ret)
 {
@@ -152,17 +159,20 @@ static int store(struct flags *flags, const struct flag *flag, const char *value
 	case FLAG_INTEGER:
 		r = parse_integer(value, field);
 		if (r < 0)
-			return error_set(err, -EINVAL, "invalid value \"%.60s\" for flag -%s: %s", value,
-					 flag->name, r == -ERANGE ? "value out of range" : "parse error");
+			return error_set(err, -EINVAL, "invalid value \"%.60s\" for flag -%s: %s",
+					 value, flag->name,
+					 r == -ERANGE ? "value out of range" : "parse error");
 		return 0;
 	case FLAG_ADDRESS:
 		if (parse_address(value, field) < 0)
-			return error_set(err, -EINVAL, "invalid value \"%.60s\" for flag -%s: invalid IP address",
+			return error_set(err, -EINVAL,
+					 "invalid value \"%.60s\" for flag -%s: invalid IP address",
 					 value, flag->name);
 		return 0;
 	case FLAG_BOOLEAN:
 		if (parse_boolean(value, field) < 0)
-			return error_set(err, -EINVAL, "invalid boolean value \"%.60s\" for -%s: parse error",
+			return error_set(err, -EINVAL,
+					 "invalid boolean value \"%.60s\" for -%s: parse error",
 					 value, flag->name);
 		return 0;
 	}
@@ -177,7 +187,10 @@ static const struct flag *find(const char *name, size_t length)
 	return NULL;
 }
 
-/* One flag at argv[0] and, where its value is an argument of its own, argv[1]. Returns how many it took, or -EINVAL. */
+/*
+ * One flag at argv[0] and, where its value is an argument of its own, argv[1]. Returns how many it
+ * took, or -EINVAL.
+ */
 static int parse_one(char *const argv[], struct flags *flags, struct error *err)
 {
 	const char *name = argv[0] + (argv[0][1] == '-' ? 2 : 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line of docker-proxy, in the syntax of Go's flag package (pkg.go.dev/flag, "Command line flag syntax"):
- * -x v, -x=v, --x v, --x=v; a boolean is -x or -x=value; parsing stops at the first argument that is no flag, or
- * at "--"; the last value wins; integers are Go literals.
+ * The command line of docker-proxy, in the syntax of Go's flag package (pkg.go.dev/flag, "Command
+ * line flag syntax"): -x v, -x=v, --x v, --x=v; a boolean is -x or -x=value; parsing stops at the
+ * first argument that is no flag, or at "--"; the last value wins; integers are Go literals.
  */
 #ifndef FAIRLEAD_APPS_DOCKER_PROXY_FLAGS_H
 #define FAIRLEAD_APPS_DOCKER_PROXY_FLAGS_H

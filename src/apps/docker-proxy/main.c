@@ -2,8 +2,8 @@
 /*
  * fairlead-docker-proxy: takes the place of Docker's docker-proxy (dockerd --userland-proxy-path).
  *
- * dockerd starts one for each published port and address family, so everything here is small: one thread, no heap, and
- * memory that comes with sessions and goes with them.
+ * dockerd starts one for each published port and address family, so everything here is small: one
+ * thread, no heap, and memory that comes with sessions and goes with them.
  */
 #include <errno.h>
 #include <signal.h>
@@ -49,8 +49,8 @@ static int parse_command_line(int argc, char **argv)
 		return 0;
 	}
 	if (proxy.flags.version) {
-		dprintf(STDOUT_FILENO, "docker-proxy (commit %s) version %s (fairlead)\n", FAIRLEAD_COMMIT,
-			FAIRLEAD_VERSION);
+		dprintf(STDOUT_FILENO, "docker-proxy (commit %s) version %s (fairlead)\n",
+			FAIRLEAD_COMMIT, FAIRLEAD_VERSION);
 		return 0;
 	}
 	return -1; /* go on */
@@ -61,13 +61,17 @@ static int make_rule(struct error *err)
 	const struct flags *flags = &proxy.flags;
 
 	if (protocol_parse(flags->proto, &proxy.rule.protocol) < 0)
-		return error_set(err, -EINVAL, "unsupported protocol %.40s: use tcp, udp or sctp", flags->proto);
+		return error_set(err, -EINVAL, "unsupported protocol %.40s: use tcp, udp or sctp",
+				 flags->proto);
 	if (flags->host_port < 0 || flags->host_port > 65535)
-		return error_set(err, -EINVAL, "host port %lld is outside 0-65535: set it with -host-port",
+		return error_set(err, -EINVAL,
+				 "host port %lld is outside 0-65535: set it with -host-port",
 				 (long long)flags->host_port);
 	if (flags->container_port < 1 || flags->container_port > 65535)
-		return error_set(err, -EINVAL, "container port %lld is outside 1-65535: set it with -container-port",
-				 (long long)flags->container_port);
+		return error_set(
+			err, -EINVAL,
+			"container port %lld is outside 1-65535: set it with -container-port",
+			(long long)flags->container_port);
 	proxy.rule.host = flags->host_ip;
 	proxy.rule.host.port = (uint16_t)flags->host_port;
 	proxy.rule.container = flags->container_ip;
@@ -94,10 +98,12 @@ static int publish(struct error *err)
 	if (r < 0)
 		return error_set(err, r, "epoll or signalfd: %s", error_name(r));
 	publisher_init(&proxy.publisher, &proxy.loop, &proxy.settings, descriptors_max, &observer);
-	if (!publisher_add(&proxy.publisher, &proxy.rule, proxy.flags.use_listen_fd ? INHERITED_LISTEN_FD : -1, err)) {
+	if (!publisher_add(&proxy.publisher, &proxy.rule,
+			   proxy.flags.use_listen_fd ? INHERITED_LISTEN_FD : -1, err)) {
 		char host[ADDRESS_TEXT_MAX];
 
-		return error_prefix(err, "failed to listen on %s", address_format(&proxy.rule.host, host));
+		return error_prefix(err, "failed to listen on %s",
+				    address_format(&proxy.rule.host, host));
 	}
 	return 0;
 }
@@ -113,8 +119,8 @@ static int start(int status_fd, struct error *err)
 	if (r == 0)
 		r = make_rule(err);
 	/*
-	 * dockerd asks for SIGTERM at its death, but that is lost where the kernel changes credentials
-	 * at exec (PR_SET_PDEATHSIG(2const)). By hand nobody asked for it.
+	 * dockerd asks for SIGTERM at its death, but that is lost where the kernel changes
+	 * credentials at exec (PR_SET_PDEATHSIG(2const)). By hand nobody asked for it.
 	 */
 	if (status_fd >= 0)
 		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
