@@ -54,7 +54,7 @@ static ssize_t reply(int fd, const union address *peer, int level, int type, con
 		     size_t length)
 {
 	union control control = { 0 };
-	struct iovec part = { .iov_base = "reply", .iov_len = 5 };
+	struct iovec part = { .iov_base = (char[]){ "reply" }, .iov_len = 5 };
 	struct msghdr message = {
 		.msg_name = (void *)peer,
 		.msg_namelen = address_length(peer),
