@@ -41,7 +41,7 @@ int error_prefix(struct error *err, const char *format, ...)
  */
 const char *error_name(int code)
 {
-	static char name[64];
+	static _Thread_local char name[64];
 
 	(void)snprintf(name, sizeof(name), "%s", strerror(abs(code)));
 	if (isupper((unsigned char)name[0]) && islower((unsigned char)name[1]))

@@ -148,7 +148,8 @@ static bool side_ended(struct relay *relay, struct flow *flow, int from)
 		flow_end(relay, flow, flow->sides[from].broken ? reset_reason(from) : END_DONE, 0);
 		return false;
 	}
-	(void)shutdown(sink->fd, SHUT_WR);
+	if (!sink->ended) /* else both will be closed at once */
+		(void)shutdown(sink->fd, SHUT_WR);
 	return true;
 }
 
