@@ -11,18 +11,21 @@ void pump_resources_init(struct pump_resources *resources, struct budget *budget
 	pipe_pool_init(&resources->pipes, budget);
 	slots_init(&resources->buffers, sizeof(struct pump_buffer));
 	resources->scratch = scratch;
+	resources->spare_message = NULL;
 }
 
 void pump_resources_fini(struct pump_resources *resources)
 {
 	pipe_pool_fini(&resources->pipes);
 	slots_fini(&resources->buffers);
+	pump_message_trim(resources);
 }
 
 void pump_resources_trim(struct pump_resources *resources)
 {
 	pipe_pool_trim(&resources->pipes);
 	slots_trim(&resources->buffers);
+	pump_message_trim(resources);
 }
 
 enum pump_result pump_run(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)

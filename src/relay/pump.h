@@ -69,6 +69,7 @@ struct pump_resources {
 	struct pipe_pool pipes;
 	struct slots buffers; /* struct pump_buffer */
 	uint8_t *scratch;     /* PUMP_COPY_BYTES, the relay's */
+	struct pump_message *spare_message;
 };
 
 struct pump_ends {
@@ -85,6 +86,9 @@ struct pump_ops {
 
 extern const struct pump_ops pump_stream_ops;  /* pump_stream.c */
 extern const struct pump_ops pump_message_ops; /* pump_message.c */
+
+/* Returns the memory that message pumps keep for later. */
+void pump_message_trim(struct pump_resources *resources);
 
 void pump_resources_init(struct pump_resources *resources, struct budget *budget, uint8_t *scratch);
 void pump_resources_fini(struct pump_resources *resources);

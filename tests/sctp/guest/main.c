@@ -246,19 +246,20 @@ static void end_of_client_comes_after_its_messages(void)
 	proxy_stop(&proxy);
 }
 
-/* The same while answers are on their way that nobody will read: they must not turn the end into
- * an abort. */
+/* The same while answers wait everywhere on the way back, which nobody reads: they must not turn
+ * the end into an abort, which would also cost the backend messages. */
 static void end_of_client_is_in_order_in_spite_of_answers(void)
 {
-	enum { COUNT = 30 };
+	enum { COUNT = 75, LENGTH = 20000 };
 	struct backend backend = backend_start(serve_echo);
 	struct proxy proxy = proxy_start("::", OWN_LISTENER, backend.port);
 	int fd = sctp_connect(proxy.client_host, proxy.port);
 	struct report report;
 
 	for (uint32_t i = 0; i < COUNT; i++)
-		message_send(fd, 1, PPID, false, 1000, i);
-	shutdown(fd, SHUT_WR);
+		message_send(fd, 1, PPID, false, LENGTH, i);
+	if (shutdown(fd, SHUT_WR) < 0)
+		fail("shutdown: %s", strerror(errno));
 	report = backend_report(&backend);
 	if (report.messages != COUNT)
 		fail("the backend saw %u messages of %d", report.messages, COUNT);
@@ -378,6 +379,43 @@ static void many_associations_at_once(void)
 	proxy_stop(&proxy);
 }
 
+/* Whichever side ends, and however: both of an association's sockets are closed soon after. */
+static void ended_associations_leave_no_descriptor(void)
+{
+	enum { ROUNDS = 5, PATIENCE_MS = 5000, STEP_MS = 20 };
+	struct backend echo = backend_start(serve_echo), farewell = backend_start(serve_farewell);
+	struct proxy to_echo = proxy_start("::", OWN_LISTENER, echo.port);
+	struct proxy to_farewell = proxy_start("::", OWN_LISTENER, farewell.port);
+	int before = proxy_descriptors(&to_echo) + proxy_descriptors(&to_farewell);
+	int after = -1;
+
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		int closing = sctp_connect(to_echo.client_host, to_echo.port);
+		int aborting = sctp_connect(to_echo.client_host, to_echo.port);
+		int reading = sctp_connect(to_farewell.client_host, to_farewell.port);
+
+		echo_one(closing, 1, PPID, false, 10, i);
+		close(closing);
+		echo_one(aborting, 1, PPID, false, 10, i);
+		sctp_abort(aborting);
+		for (uint32_t k = 0; k < FAREWELL_COUNT; k++)
+			receive(reading);
+		if (receive_ending(reading) != ENDED_IN_ORDER)
+			fail("the client saw a reset");
+		close(reading);
+	}
+	for (int waited = 0; after != before && waited < PATIENCE_MS; waited += STEP_MS) {
+		usleep(STEP_MS * 1000);
+		after = proxy_descriptors(&to_echo) + proxy_descriptors(&to_farewell);
+	}
+	if (after != before)
+		fail("%d descriptors were open, %d are left", before, after);
+	backend_stop(&echo);
+	backend_stop(&farewell);
+	proxy_stop(&to_echo);
+	proxy_stop(&to_farewell);
+}
+
 enum { FLOOD_COUNT = 1600, FLOOD_BYTES = 20000 };
 
 /* Sends 32 MB, which block in their way until the client reads. */
@@ -416,6 +454,38 @@ static void slow_reader_stays_bounded(void)
 	if (receive_ending(fd) != ENDED_IN_ORDER)
 		fail("the client saw a reset");
 	close(fd);
+	backend_stop(&backend);
+	proxy_stop(&proxy);
+}
+
+static struct report serve_flood_until_reset(int fd)
+{
+	static uint8_t bytes[FLOOD_BYTES];
+	struct message message = { .length = FLOOD_BYTES, .bytes = bytes };
+	struct report report = { .ending = ENDED_IN_ORDER };
+	int error = 0;
+
+	while (!error)
+		error = message_send_again(fd, &message);
+	if (error == ECONNRESET)
+		report.ending = ENDED_BY_RESET;
+	close(fd);
+	return report;
+}
+
+/* A client that aborts while the proxy waits to write to it. */
+static void abort_of_slow_reader_reaches_the_backend(void)
+{
+	struct backend backend = backend_start(serve_flood_until_reset);
+	struct proxy proxy = proxy_start("::", OWN_LISTENER, backend.port);
+	int fd = sctp_connect(proxy.client_host, proxy.port);
+	struct report report;
+
+	receive(fd);
+	sctp_abort(fd);
+	report = backend_report(&backend);
+	if (report.ending != ENDED_BY_RESET)
+		fail("the backend saw an end in order");
 	backend_stop(&backend);
 	proxy_stop(&proxy);
 }
@@ -473,7 +543,9 @@ static const struct {
 	TEST(abort_of_backend_reaches_the_client),
 	TEST(refusing_backend_aborts_the_client),
 	TEST(many_associations_at_once),
+	TEST(ended_associations_leave_no_descriptor),
 	TEST(slow_reader_stays_bounded),
+	TEST(abort_of_slow_reader_reaches_the_backend),
 	TEST(busy_port_is_reported),
 	TEST(port_is_free_again_at_once),
 };

@@ -52,12 +52,14 @@ static int sctp_socket(int family)
 {
 	struct sctp_initmsg streams = { .sinit_num_ostreams = STREAMS,
 					.sinit_max_instreams = STREAMS };
-	int on = 1;
+	int on = 1, send_bytes = MESSAGE_BYTES_MAX;
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
 
 	if (fd < 0)
 		fail("socket: %s", strerror(errno));
 	if (setsockopt(fd, IPPROTO_SCTP, SCTP_INITMSG, &streams, sizeof(streams)) < 0 ||
+	    /* a message must fit the send buffer: else EMSGSIZE */
+	    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_bytes, sizeof(send_bytes)) < 0 ||
 	    setsockopt(fd, IPPROTO_SCTP, SCTP_RECVRCVINFO, &on, sizeof(on)) < 0 ||
 	    setsockopt(fd, IPPROTO_SCTP, SCTP_NODELAY, &on, sizeof(on)) < 0)
 		fail("setsockopt: %s", strerror(errno));

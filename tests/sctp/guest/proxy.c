@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -133,12 +134,28 @@ long proxy_resident_kib(const struct proxy *proxy)
 	long kib = -1;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)proxy->pid);
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)proxy->pid);
 	file = fopen(path, "re");
 	if (!file)
 		fail("%s: %s", path, strerror(errno));
 	while (fgets(line, sizeof(line), file))
-		sscanf(line, "VmRSS: %ld", &kib);
+		sscanf(line, "Rss: %ld", &kib);
 	fclose(file);
 	return kib;
+}
+
+int proxy_descriptors(const struct proxy *proxy)
+{
+	char path[64];
+	int count = 0;
+	DIR *directory;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)proxy->pid);
+	directory = opendir(path);
+	if (!directory)
+		fail("%s: %s", path, strerror(errno));
+	for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory))
+		count += entry->d_name[0] != '.';
+	closedir(directory);
+	return count;
 }

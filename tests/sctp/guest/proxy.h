@@ -40,4 +40,7 @@ void proxy_stop(const struct proxy *proxy);
 /* Its resident memory. */
 long proxy_resident_kib(const struct proxy *proxy);
 
+/* How many descriptors it has open. */
+int proxy_descriptors(const struct proxy *proxy);
+
 #endif
