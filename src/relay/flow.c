@@ -144,8 +144,8 @@ static bool side_ended(struct relay *relay, struct flow *flow, int from)
 	struct flow_side *sink = &flow->sides[other(from)];
 
 	flow->sides[from].ended = true;
-	if (flow->sides[from].broken || flow->route->protocol == PROTOCOL_SCTP) {
-		flow_end(relay, flow, flow->sides[from].broken ? reset_reason(from) : END_DONE, 0);
+	if (flow->sides[from].broken) {
+		flow_end(relay, flow, reset_reason(from), 0);
 		return false;
 	}
 	if (!sink->ended) /* else both will be closed at once */

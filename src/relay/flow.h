@@ -14,8 +14,11 @@
  * Ends and errors. End of file crosses as shutdown(2) once its pump is empty, each way on its own.
  * An error crosses as a reset. A side on which writing fails is `broken`, but what it had sent
  * before may still wait in its receive queue (an HTTP server that answers 413 and closes does
- * that), so the other direction is drained before the reset. SCTP has no half-closed state: there
- * the end of one side ends the flow.
+ * that), so the other direction is drained before the reset.
+ *
+ * SCTP has no half-closed state, but an end takes its time there too: shutdown(2) asks the peer, who
+ * agrees when it has all messages. Until then its own are read, since a socket that is closed with
+ * some unread aborts; the pump drops those that the ended side takes no more.
  */
 #ifndef FAIRLEAD_RELAY_FLOW_H
 #define FAIRLEAD_RELAY_FLOW_H
