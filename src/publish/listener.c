@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "net/sctp.h"
+
 #define BURST_MAX 64
 
 /*
@@ -45,6 +47,9 @@ static int accept_one(struct relay *relay, struct published_port *port)
 		return 0;
 	if (fd < 0)
 		return concerns_one_connection(errno) ? 1 : -errno;
+	/* an association in a passed listener's backlog is older than what was set on the listener */
+	if (port->route.protocol == PROTOCOL_SCTP)
+		sctp_tune(fd);
 	address_from_sockaddr(&peer, &client);
 	relay_accept(relay, &port->route, fd, &client);
 	return 1;

@@ -282,13 +282,8 @@ static struct report serve_farewell(int fd)
 	return report;
 }
 
-/* A backend that sends and ends at once. */
-static void end_of_backend_comes_after_its_messages(void)
+static void receive_farewell(int fd)
 {
-	struct backend backend = backend_start(serve_farewell);
-	struct proxy proxy = proxy_start("::", OWN_LISTENER, backend.port);
-	int fd = sctp_connect(proxy.client_host, proxy.port);
-
 	for (uint32_t i = 0; i < FAREWELL_COUNT; i++) {
 		struct message message = receive(fd);
 
@@ -297,6 +292,15 @@ static void end_of_backend_comes_after_its_messages(void)
 	if (receive_ending(fd) != ENDED_IN_ORDER)
 		fail("the client saw a reset");
 	close(fd);
+}
+
+/* A backend that sends and ends at once. */
+static void end_of_backend_comes_after_its_messages(void)
+{
+	struct backend backend = backend_start(serve_farewell);
+	struct proxy proxy = proxy_start("::", OWN_LISTENER, backend.port);
+
+	receive_farewell(sctp_connect(proxy.client_host, proxy.port));
 	backend_stop(&backend);
 	proxy_stop(&proxy);
 }
@@ -379,41 +383,70 @@ static void many_associations_at_once(void)
 	proxy_stop(&proxy);
 }
 
+/* Waits until the proxy has no more descriptors open than these. */
+static void await_descriptors(const struct proxy *proxy, int wanted)
+{
+	enum { PATIENCE_MS = 5000, STEP_MS = 20 };
+	int left = proxy_descriptors(proxy);
+
+	for (int waited = 0; left > wanted && waited < PATIENCE_MS; waited += STEP_MS) {
+		usleep(STEP_MS * 1000);
+		left = proxy_descriptors(proxy);
+	}
+	if (left > wanted)
+		fail("%d descriptors were open before, %d are left", wanted, left);
+}
+
 /* Whichever side ends, and however: both of an association's sockets are closed soon after. */
 static void ended_associations_leave_no_descriptor(void)
 {
-	enum { ROUNDS = 5, PATIENCE_MS = 5000, STEP_MS = 20 };
+	enum { ROUNDS = 5 };
 	struct backend echo = backend_start(serve_echo), farewell = backend_start(serve_farewell);
 	struct proxy to_echo = proxy_start("::", OWN_LISTENER, echo.port);
 	struct proxy to_farewell = proxy_start("::", OWN_LISTENER, farewell.port);
-	int before = proxy_descriptors(&to_echo) + proxy_descriptors(&to_farewell);
-	int after = -1;
+	int before_echo = proxy_descriptors(&to_echo);
+	int before_farewell = proxy_descriptors(&to_farewell);
 
 	for (uint32_t i = 0; i < ROUNDS; i++) {
 		int closing = sctp_connect(to_echo.client_host, to_echo.port);
 		int aborting = sctp_connect(to_echo.client_host, to_echo.port);
-		int reading = sctp_connect(to_farewell.client_host, to_farewell.port);
 
 		echo_one(closing, 1, PPID, false, 10, i);
 		close(closing);
 		echo_one(aborting, 1, PPID, false, 10, i);
 		sctp_abort(aborting);
-		for (uint32_t k = 0; k < FAREWELL_COUNT; k++)
-			receive(reading);
-		if (receive_ending(reading) != ENDED_IN_ORDER)
-			fail("the client saw a reset");
-		close(reading);
+		receive_farewell(sctp_connect(to_farewell.client_host, to_farewell.port));
 	}
-	for (int waited = 0; after != before && waited < PATIENCE_MS; waited += STEP_MS) {
-		usleep(STEP_MS * 1000);
-		after = proxy_descriptors(&to_echo) + proxy_descriptors(&to_farewell);
-	}
-	if (after != before)
-		fail("%d descriptors were open, %d are left", before, after);
+	await_descriptors(&to_echo, before_echo);
+	await_descriptors(&to_farewell, before_farewell);
 	backend_stop(&echo);
 	backend_stop(&farewell);
 	proxy_stop(&to_echo);
 	proxy_stop(&to_farewell);
+}
+
+/* Clients that were in the backlog of a passed listener before the proxy could set anything on it. */
+static void clients_in_the_backlog_are_served(void)
+{
+	enum { CLIENTS = 3 };
+	struct backend backend = backend_start(serve_farewell);
+	int listener = sctp_listen("::", 0);
+	struct proxy proxy;
+	int fds[CLIENTS], idle;
+
+	/* What a proxy without clients has open is seen on another one. */
+	proxy = proxy_start("::", PASSED_LISTENER, backend.port);
+	idle = proxy_descriptors(&proxy);
+	proxy_stop(&proxy);
+
+	for (int i = 0; i < CLIENTS; i++)
+		fds[i] = sctp_connect("::1", sctp_port(listener));
+	proxy = proxy_start_with(listener, "::", backend.port);
+	for (int i = 0; i < CLIENTS; i++)
+		receive_farewell(fds[i]);
+	await_descriptors(&proxy, idle);
+	backend_stop(&backend);
+	proxy_stop(&proxy);
 }
 
 enum { FLOOD_COUNT = 1600, FLOOD_BYTES = 20000 };
@@ -544,6 +577,7 @@ static const struct {
 	TEST(refusing_backend_aborts_the_client),
 	TEST(many_associations_at_once),
 	TEST(ended_associations_leave_no_descriptor),
+	TEST(clients_in_the_backlog_are_served),
 	TEST(slow_reader_stays_bounded),
 	TEST(abort_of_slow_reader_reaches_the_backend),
 	TEST(busy_port_is_reported),

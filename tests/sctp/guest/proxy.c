@@ -80,23 +80,32 @@ static void spawn(const char *host, int listener, uint16_t backend_port, struct 
 	close(status[0]);
 }
 
-struct proxy proxy_start(const char *host, enum listener listener, uint16_t backend_port)
+static struct proxy start(const char *host, uint16_t port, int listener, uint16_t backend_port)
 {
-	int fd = -1;
-	struct proxy proxy = { .client_host = strchr(host, ':') ? "::1" : "127.0.0.1" };
+	struct proxy proxy = {
+		.port = port,
+		.client_host = strchr(host, ':') ? "::1" : "127.0.0.1",
+	};
 
-	if (listener == PASSED_LISTENER) {
-		fd = sctp_listen(host, 0);
-		proxy.port = sctp_port(fd);
-	} else {
-		proxy.port = free_port(host);
-	}
-	spawn(host, fd, backend_port, &proxy);
-	if (fd >= 0)
-		close(fd);
+	spawn(host, listener, backend_port, &proxy);
 	if (strcmp(proxy.status, "0\n") != 0)
 		fail("the proxy did not start: descriptor 3 says \"%s\"", proxy.status);
 	return proxy;
+}
+
+struct proxy proxy_start_with(int listener, const char *host, uint16_t backend_port)
+{
+	struct proxy proxy = start(host, sctp_port(listener), listener, backend_port);
+
+	close(listener);
+	return proxy;
+}
+
+struct proxy proxy_start(const char *host, enum listener listener, uint16_t backend_port)
+{
+	if (listener == PASSED_LISTENER)
+		return proxy_start_with(sctp_listen(host, 0), host, backend_port);
+	return start(host, free_port(host), -1, backend_port);
 }
 
 static int exit_code(pid_t pid)

@@ -26,9 +26,14 @@ enum listener {
 /* The program to run; set once by main(). */
 extern const char *proxy_program;
 
-/* Starts it on `host` ("0.0.0.0" or "::") and a port of its own, towards the backend on 127.0.0.1,
- * and waits until it serves. */
+/*
+ * Starts it on `host` ("0.0.0.0" or "::") and a port of its own, towards the backend on 127.0.0.1,
+ * and waits until it serves.
+ */
 struct proxy proxy_start(const char *host, enum listener listener, uint16_t backend_port);
+
+/* The same with this listener, which it takes over; it may have clients waiting. */
+struct proxy proxy_start_with(int listener, const char *host, uint16_t backend_port);
 
 /* Starts it for a port that may be taken, and returns what became of it: status, and the exit
  * code. */
