@@ -42,8 +42,9 @@ void sctp_tune(int fd)
 }
 
 /*
- * A socket that has shut its own side down learns only by a notification that the peer agreed: recv goes on to say
- * EAGAIN. The same holds for a lost association once its error has been told to somebody else, a send for instance.
+ * A socket that has shut its own side down learns only by a notification that the peer agreed:
+ * recv goes on to say EAGAIN. The same holds for a lost association once its error has been told
+ * to somebody else, a send for instance.
  */
 static ssize_t notified(const void *bytes, size_t length)
 {

@@ -2,16 +2,18 @@
 /*
  * The pump for messages (SCTP, one-to-one sockets).
  *
- * Theory of operation. A message is passed on as one, with the stream, the PPID and the order it came with. The kernel takes
- * a message only whole, but gives one that is larger than its receive window in parts (partial delivery, RFC 6458
- * section 5.1, MSG_EOR). They are collected until the last one has come; while some are missing the pump is idle, with
- * a rest held.
+ * Theory of operation. A message is passed on as one, with the stream, the PPID and the order it
+ * came with. The kernel takes a message only whole, but gives one that is larger than its receive
+ * window in parts (partial delivery, RFC 6458 section 5.1, MSG_EOR). They are collected until the
+ * last one has come; while some are missing the pump is idle, with a rest held.
  *
- * What is longer than SCTP_MESSAGE_BYTES_MAX is passed on in several messages of that length, none of it lost: a
- * bound on the memory of a session, far above what standard senders can send at all.
+ * What is longer than SCTP_MESSAGE_BYTES_MAX is passed on in several messages of that length: a
+ * bound on the memory of a session, far above what standard senders can send at all. No byte of it
+ * is lost, though the order of its parts is, if its sender asked for none.
  *
- * SCTP has no half-closed state. A sink that has ended in order takes no more (EPIPE), and what still comes for it is
- * read and dropped, as the source's own kernel would drop it had the two been directly connected. An abort is an error.
+ * SCTP has no half-closed state. A sink that has ended in order takes no more (EPIPE), and what
+ * still comes for it is read and dropped, as the source's own kernel would drop it had the two
+ * been directly connected. An abort is an error.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -22,7 +24,8 @@
 /* Messages of one run at most: small ones are far from its budget in bytes. */
 #define RUN_MESSAGES_MAX 64
 
-/* A message on its way, in memory of its own: too large for the stack, and not often needed at the same time. */
+/* A message on its way, in memory of its own: too large for the stack, and not often needed at the
+ * same time. */
 struct pump_message {
 	struct sctp_attributes attributes;
 	uint32_t length;

@@ -225,7 +225,7 @@ static void splice_into_a_reset_socket_raises_sigpipe(void **state)
 	assert_fails(splice_some(f->reader, f->pair.server, 4), EPIPE);
 	assert_int_equal(broken_pipe_signals, 1);
 	assert_int_equal(sigaction(SIGPIPE, &before, NULL), 0);
-	/* What could not be sent is still in the pipe: it must be emptied before the pool reuses it. */
+	/* What could not be sent is still in the pipe, which the pool must not use again. */
 	assert_int_equal(bytes_in(f->reader), 4);
 }
 

@@ -150,7 +150,8 @@ static void large_messages_stay_whole(void)
 	proxy_stop(&proxy);
 }
 
-/* What is larger than the proxy's bound comes in several messages, but all of it and in its order. */
+/* What is larger than the proxy's bound comes in several messages, but all of it and in its
+ * order. */
 static void huge_messages_lose_no_byte(void)
 {
 	static uint8_t wanted[MESSAGE_BYTES_MAX];
@@ -347,15 +348,19 @@ static void abort_of_backend_reaches_the_client(void)
 	proxy_stop(&proxy);
 }
 
-/* A container whose service is not up. */
+/* A container whose service is not up. The abort may even be there before connect() has
+ * returned. */
 static void refusing_backend_aborts_the_client(void)
 {
 	struct proxy proxy = proxy_start("::", OWN_LISTENER, backend_refusing_port());
-	int fd = sctp_connect(proxy.client_host, proxy.port);
+	int fd = sctp_try_connect(proxy.client_host, proxy.port);
 
-	if (receive_ending(fd) != ENDED_BY_RESET)
+	if (fd < 0 && fd != -ECONNREFUSED && fd != -ECONNRESET)
+		fail("connect: %s", strerror(-fd));
+	if (fd >= 0 && receive_ending(fd) != ENDED_BY_RESET)
 		fail("the client saw an end in order");
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	proxy_stop(&proxy);
 }
 
@@ -425,7 +430,8 @@ static void ended_associations_leave_no_descriptor(void)
 	proxy_stop(&to_farewell);
 }
 
-/* Clients that were in the backlog of a passed listener before the proxy could set anything on it. */
+/* Clients that were in the backlog of a passed listener before the proxy could set anything on
+ * it. */
 static void clients_in_the_backlog_are_served(void)
 {
 	enum { CLIENTS = 3 };

@@ -89,14 +89,27 @@ uint16_t sctp_port(int fd)
 	return ntohs(address.in.sin_port);
 }
 
-int sctp_connect(const char *host, uint16_t port)
+int sctp_try_connect(const char *host, uint16_t port)
 {
 	union address address;
 	socklen_t length = parse(host, port, &address);
 	int fd = sctp_socket(address.any.sa_family);
 
-	if (connect(fd, &address.any, length) < 0)
-		fail("connect to %s port %u: %s", host, port, strerror(errno));
+	if (connect(fd, &address.any, length) < 0) {
+		int error = errno;
+
+		close(fd);
+		return -error;
+	}
+	return fd;
+}
+
+int sctp_connect(const char *host, uint16_t port)
+{
+	int fd = sctp_try_connect(host, port);
+
+	if (fd < 0)
+		fail("connect to %s port %u: %s", host, port, strerror(-fd));
 	return fd;
 }
 

@@ -35,6 +35,8 @@ _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)
 int sctp_listen(const char *host, uint16_t port);
 uint16_t sctp_port(int fd);
 int sctp_connect(const char *host, uint16_t port);
+/* The same, for a peer that may abort at once: returns -errno then. */
+int sctp_try_connect(const char *host, uint16_t port);
 int sctp_accept(int listener);
 
 /* Ends the association with an ABORT. */
