@@ -141,11 +141,13 @@ static enum end_reason reset_reason(int side)
 
 static bool side_ended(struct relay *relay, struct flow *flow, int from)
 {
-	struct flow_side *sink = &flow->sides[other(from)];
+	struct flow_side *source = &flow->sides[from], *sink = &flow->sides[other(from)];
+	/* a reset that has followed the end of file is told by nothing else */
+	int error = source->failed ? socket_take_error(source->fd) : 0;
 
-	flow->sides[from].ended = true;
-	if (flow->sides[from].broken) {
-		flow_end(relay, flow, reset_reason(from), 0);
+	source->ended = true;
+	if (source->broken || error != 0) {
+		flow_end(relay, flow, reset_reason(from), error);
 		return false;
 	}
 	if (!sink->ended) /* else both will be closed at once */
@@ -300,6 +302,8 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 		it->readable = true;
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		it->hung_up = true;
+	if (events & EPOLLERR)
+		it->failed = true;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		it->writable = true;
 

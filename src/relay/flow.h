@@ -41,6 +41,7 @@ struct flow_side {
 	bool readable : 1;
 	bool writable : 1;
 	bool hung_up : 1; /* epoll told of an end or an error */
+	bool failed : 1;  /* ... of an error: it may show in SO_ERROR only */
 	bool broken : 1;  /* writing to it has failed */
 	bool ended : 1;	  /* its pump is done: the end was passed on, or no longer can be */
 };

@@ -104,6 +104,11 @@ static enum pump_result pass_on(struct pump *pump, struct pump_message *message,
 
 	if (r == -EAGAIN)
 		return PUMP_BLOCKED;
+	if (r == -EINVAL || r == -EMSGSIZE) {
+		/* the sink is well: the source used a stream or a length that it does not have */
+		ends->error = -r;
+		return PUMP_SOURCE_ERROR;
+	}
 	if (r < 0 && r != -EPIPE && r != -ESHUTDOWN) {
 		ends->error = -r;
 		return PUMP_SINK_ERROR;

@@ -348,6 +348,25 @@ static void abort_of_backend_reaches_the_client(void)
 	proxy_stop(&proxy);
 }
 
+/* The proxy takes in more streams than this backend does. What is sent on one that the backend lacks
+ * cannot be passed on: both sides are told. */
+static void stream_that_the_backend_lacks_aborts(void)
+{
+	struct backend backend = backend_start(serve_echo);
+	struct proxy proxy = proxy_start("::", OWN_LISTENER, backend.port);
+	int fd = sctp_connect(proxy.client_host, proxy.port);
+
+	echo_one(fd, 60, PPID, false, 10, 1);
+	message_send(fd, 150, PPID, false, 10, 1);
+	if (receive_ending(fd) != ENDED_BY_RESET)
+		fail("the client saw an end in order");
+	if (backend_report(&backend).ending != ENDED_BY_RESET)
+		fail("the backend saw an end in order");
+	close(fd);
+	backend_stop(&backend);
+	proxy_stop(&proxy);
+}
+
 /* A container whose service is not up. The abort may even be there before connect() has
  * returned. */
 static void refusing_backend_aborts_the_client(void)
@@ -580,6 +599,7 @@ static const struct {
 	TEST(end_of_backend_comes_after_its_messages),
 	TEST(abort_of_client_reaches_the_backend),
 	TEST(abort_of_backend_reaches_the_client),
+	TEST(stream_that_the_backend_lacks_aborts),
 	TEST(refusing_backend_aborts_the_client),
 	TEST(many_associations_at_once),
 	TEST(ended_associations_leave_no_descriptor),

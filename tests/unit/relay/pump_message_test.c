@@ -242,8 +242,18 @@ static void errors_are_told_from_each_other(void **state)
 	teardown(NULL);
 	setup(NULL);
 	arrives(10, true);
-	script.send_errors[0] = -EINVAL;
+	script.send_errors[0] = -ECONNRESET;
 	assert_int_equal(run(), PUMP_SINK_ERROR);
+	assert_int_equal(ends.error, ECONNRESET);
+}
+
+/* A stream that the sink lacks is the source's fault: the sink would never end because of it. */
+static void message_that_does_not_fit_is_an_error_of_its_source(void **state)
+{
+	(void)state;
+	arrives(10, true);
+	script.send_errors[0] = -EINVAL;
+	assert_int_equal(run(), PUMP_SOURCE_ERROR);
 	assert_int_equal(ends.error, EINVAL);
 }
 
@@ -326,6 +336,7 @@ int main(void)
 		WITH_SCRIPT(end_waits_for_a_full_sink),
 		WITH_SCRIPT(end_within_a_message_is_an_error),
 		WITH_SCRIPT(errors_are_told_from_each_other),
+		WITH_SCRIPT(message_that_does_not_fit_is_an_error_of_its_source),
 		WITH_SCRIPT(drops_what_an_ended_sink_no_longer_takes),
 		WITH_SCRIPT(stops_at_its_budgets),
 		WITH_SCRIPT(memory_is_lent_only_while_it_is_needed),
