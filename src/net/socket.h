@@ -30,7 +30,7 @@ int socket_open(enum protocol protocol, int family);
 /*
  * No Nagle delay and, where keepalive_s is not 0, keepalive probes after keepalive_s idle,
  * keepalive_s apart, nine of them. Sockets inherit all of it from the listener that accepts them
- * (kernel test accept_inherits).
+ * (kernel test accept).
  */
 void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s);
 

@@ -9,7 +9,7 @@
  *
  * splice's EAGAIN is ambiguous: the pipe is full, or the socket is empty. It is never interpreted
  * while the pipe holds bytes: the pipe is emptied first, so on an empty pipe EAGAIN means an empty
- * socket. (Kernel test splice_pipe.) FIONREAD is not asked: it lies where eBPF agents have put the
+ * socket. (Kernel test splice.) FIONREAD is not asked: it lies where eBPF agents have put the
  * socket into a sockmap, and there splice may find nothing although recv does. So an EAGAIN right
  * at the start of a run, which an event announced bytes for, is checked with recv; if that finds
  * some, the pump copies from then on.
@@ -161,7 +161,7 @@ static enum step copy(struct pump *pump, struct pump_resources *resources, struc
 		pump->streak = 0;
 		/*
 		 * Nothing is lost if more has come since: it makes a new edge (kernel test
-		 * epoll_edges).
+		 * epoll).
 		 */
 		return ends->hung_up ? STEP_MOVED : STEP_DRAINED;
 	}
