@@ -2,6 +2,7 @@
 #include "base/error.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,31 @@ int error_prefix(struct error *err, const char *format, ...)
 	return err->code;
 }
 
+/* Where musl, which the drop-in is built with, has other words than glibc and Go. */
+static const char *common_name(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return "address already in use";
+	case EADDRNOTAVAIL:
+		return "cannot assign requested address";
+	case EHOSTUNREACH:
+		return "no route to host";
+	case EMFILE:
+		return "too many open files";
+	case ENETUNREACH:
+		return "network is unreachable";
+	case ENOMEM:
+		return "cannot allocate memory";
+	case ENOTSOCK:
+		return "socket operation on non-socket";
+	case ETIMEDOUT:
+		return "connection timed out";
+	default:
+		return NULL;
+	}
+}
+
 /*
  * libc capitalises its messages ("Address already in use"); scripts around docker look for the
  * lower-case form that Go prints, so the first letter is lowered unless an acronym follows.
@@ -42,7 +68,10 @@ int error_prefix(struct error *err, const char *format, ...)
 const char *error_name(int code)
 {
 	static _Thread_local char name[64];
+	const char *common = common_name(abs(code));
 
+	if (common)
+		return common;
 	(void)snprintf(name, sizeof(name), "%s", strerror(abs(code)));
 	if (isupper((unsigned char)name[0]) && islower((unsigned char)name[1]))
 		name[0] = (char)tolower((unsigned char)name[0]);
