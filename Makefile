@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# A short front door. The build itself is Meson's (meson.build); the checks and how they are counted are in
-# scripts/run-checks.
+# A short front door. The build itself is Meson's (meson.build); the checks and how they are counted
+# are in scripts/run-checks.
 
 DESTDIR =
 # Left to Meson (/usr/local) unless it is given.
@@ -52,7 +52,7 @@ help:
 	@echo 'make install      install; PREFIX=/usr says where, DESTDIR=dir puts it below dir'
 	@echo 'make check        the tests'
 	@echo 'make check-sctp   the tests of SCTP, in a virtual machine that has it'
-	@echo 'make sanitize     unit and contract tests, with the address and undefined behaviour sanitizers'
+	@echo 'make sanitize     unit and contract tests, with address and undefined sanitizers'
 	@echo 'make clang        a strict build with clang, into build-clang/'
 	@echo 'make lint         layout, C, shell, spelling, manual pages'
 	@echo 'make format       lay out the C as .clang-format says'

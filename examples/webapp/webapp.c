@@ -90,8 +90,8 @@ static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int
 }
 
 /*
- * Called when the head of a request has come, for each piece of its body, and when it is complete. Only then
- * may it be answered, or the connection would not be kept for the next request.
+ * Called when the head of a request has come, for each piece of its body, and when it is complete.
+ * Only then may it be answered, or the connection would not be kept for the next request.
  */
 static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *path,
 			      const char *method, const char *version, const char *body,
@@ -132,7 +132,7 @@ static bool is_port(const char *text)
 	return *end == '\0' && end != text && *text != '-' && port <= 65535;
 }
 
-/* The address to listen on, or NULL with a sentence said. The caller frees it with freeaddrinfo(). */
+/* The address to listen on, or NULL with a sentence said. The caller frees it: freeaddrinfo(). */
 static struct addrinfo *parse_address(const char *ip, const char *port)
 {
 	const struct addrinfo hints = {
@@ -175,8 +175,10 @@ static struct MHD_Daemon *start(const char *ip, const char *port)
 	return daemon;
 }
 
-/* Waits for the word to end: SIGTERM as from `docker stop`, SIGINT as from Ctrl-C. Blocking them reaches us
- * even as process 1 of a container, for which the kernel drops signals that have their default action. */
+/*
+ * Waits for the word to end: SIGTERM as from `docker stop`, SIGINT as from Ctrl-C. They are blocked, as
+ * the kernel drops signals with their default action that are for process 1 of a container.
+ */
 static void wait_for_end(const sigset_t *signals)
 {
 	int signal;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# Addresses and a port that this machine does not use. The first choice of each is what the documentation
-# of Docker has; where another is taken, it is said.
+# Addresses and a port that this machine does not use. The first choice of each is what the
+# documentation of Docker has; where another is taken, it is said.
 
 # Whether a route of the machine, but for default ones, covers the prefix or is within it.
 is_routed() { # -4|-6 PREFIX
@@ -22,7 +22,7 @@ choose_prefix() { # -4|-6 PREFIX...
 	shift
 	for prefix; do
 		if ! is_routed "$family" "$prefix"; then
-			[ "$prefix" = "$1" ] || printf '%s is in use on this machine; %s is taken.\n' "$1" "$prefix" >&2
+			[ "$prefix" = "$1" ] || echo "$1 is in use on this machine; $prefix is taken." >&2
 			echo "$prefix"
 			return
 		fi
@@ -34,7 +34,7 @@ choose_port() { # PORT...
 	local port
 	for port; do
 		if [ -z "$(ss -Hltn "sport = :$port")" ]; then
-			[ "$port" = "$1" ] || printf 'Port %s is busy on this machine; %s is taken.\n' "$1" "$port" >&2
+			[ "$port" = "$1" ] || echo "Port $1 is busy on this machine; $port is taken." >&2
 			echo "$port"
 			return
 		fi
@@ -77,5 +77,6 @@ set_ipv6() { # NAMESPACE LINK ADDRESS/LENGTH
 
 # As a container of a Docker Engine without IPv6 is set up.
 disable_ipv6() { # NAMESPACE
-	inside "$1" bash -c 'echo 1 | tee /proc/sys/net/ipv6/conf/{all,default,lo}/disable_ipv6' >/dev/null
+	inside "$1" bash -c \
+		'echo 1 | tee /proc/sys/net/ipv6/conf/{all,default}/disable_ipv6' >/dev/null
 }

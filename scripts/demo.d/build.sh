@@ -5,13 +5,13 @@
 
 check_machine() {
 	[ "$(id -u)" = 0 ] ||
-		fail "making network namespaces needs root: sudo scripts/demo$(printf ' %s' "${given[@]}")"
+		fail "making network namespaces needs root: sudo scripts/demo${given[*]:+ ${given[*]}}"
 	grep -qs '^00000000000000000000000000000001 ' /proc/net/if_inet6 ||
-		fail "IPv6 is switched off on this machine, and is what this shows: sysctl net.ipv6.conf.all.disable_ipv6=0"
+		fail "IPv6 is switched off on this machine: sysctl net.ipv6.conf.all.disable_ipv6=0"
 }
 
-# Where root has it from a user by sudo, the programs are built as that user: no file of root's is left in
-# the user's tree.
+# Where root has it from a user by sudo, the programs are built as that user: no file of root's is
+# left in the user's tree.
 as_owner() {
 	if [ -n "${SUDO_USER:-}" ] && [ "$(stat -c %U "$root")" = "$SUDO_USER" ]; then
 		sudo -u "$SUDO_USER" "$@"

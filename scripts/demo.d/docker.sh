@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# With a real Docker Engine, one of the demo's own: all that it makes is in a network namespace, the host of
-# this demo, or below the demo's folder; its firewall rules, bridge and sysctls end with the namespace.
+# With a real Docker Engine, one of the demo's own: all that it makes is in a network namespace, the
+# host of this demo, or below the demo's folder; its firewall rules, bridge and sysctls end with the
+# namespace.
 #
 #	client      2001:db8::100 --+
-#	namespace                   eth1, a bridge: 2001:db8::2      host      172.17.0.1 -- 172.17.0.2  web_1
-#	a terminal  2001:db8::3 ----+                              namespace
+#	namespace                   eth1, a bridge: 2001:db8::2    host      172.17.0.1 -- web_1
+#	a terminal  2001:db8::3 ----+                            namespace    172.17.0.2, IPv4 only
 #	of this machine
 
 begin() {
@@ -20,21 +21,26 @@ begin() {
 	unset DOCKER_CONTEXT
 }
 
+addresses_format='{{range .NetworkSettings.Networks}}IPv4: {{.IPAddress}} IPv6: {{.GlobalIPv6Address}}'
+addresses_format+='{{end}}'
+
 start_container() {
 	make_host
 	start_engine
 	make_image
-	say "A web application runs on port 80 of web_1, a container of a Docker Engine, published as always:"
+	say "A web application runs in web_1, a container of a Docker Engine, published as always:"
 	show '$ ' "$host" \
 		"docker run --rm -d --name web_1 -p $port:80 webapp" \
-		"docker inspect --format '{{range .NetworkSettings.Networks}}IPv4: {{.IPAddress}} IPv6: {{.GlobalIPv6Address}}{{end}}' web_1" ||
+		"docker inspect --format '$addresses_format' web_1" ||
 		fail "the container could not be started"
-	say "It has IPv4 only. In docker-proxy's place, the engine has started Fairlead, once for each family:"
-	show '$ ' "$host" "pgrep --list-full --parent $engine fairlead" || fail "the engine started no proxy"
+	say "It has IPv4 only. In docker-proxy's place, the engine has started Fairlead, for each family:"
+	show '$ ' "$host" "pgrep --list-full --parent $engine fairlead" ||
+		fail "the engine started no proxy"
 }
 
 make_image() {
-	"$root/examples/webapp/image" "$webapp" >"$work/image.log" 2>&1 || fail "$(cat "$work/image.log")"
+	"$root/examples/webapp/image" "$webapp" >"$work/image.log" 2>&1 ||
+		fail "the image could not be made: $(cat "$work/image.log")"
 }
 
 make_host() {
@@ -52,8 +58,9 @@ make_host() {
 	done
 }
 
-# Where an engine has settings, and keeps things, whatever folders it is given: of this machine's own, it sees
-# empty ones. So it meets no settings and no containerd of another engine, and leaves nothing behind.
+# Where an engine has settings, and keeps things, whatever folders it is given: of this machine's
+# own, it sees empty ones. So it meets no settings and no containerd of another engine, and leaves
+# nothing behind.
 private_folders=(/etc/docker /opt/containerd /run/containerd /run/docker)
 
 # A folder must be there to be covered with an empty one.
@@ -70,8 +77,8 @@ remove_empty() { # FOLDER
 	[ "$(ip netns list | grep -c '^fairlead-demo-.*-host')" -gt 1 ] || rmdir "$1" 2>/dev/null
 }
 
-# The engine is process 1 of a process namespace, so that containers, shims and proxies end with it whatever
-# happens. A control group of the demo's name holds its containers.
+# The engine is process 1 of a process namespace, so that containers, shims and proxies end with it
+# whatever happens. A control group of the demo's name holds its containers.
 start_engine() {
 	at_end remove_control_groups
 	make_private_folders
@@ -82,8 +89,8 @@ start_engine() {
 		unshare --mount --pid --fork --kill-child --mount-proc bash -euc '
 			for folder in $0; do mount --no-mtab -t tmpfs tmpfs "$folder"; done
 			exec setsid dockerd "$@"' "${private_folders[*]}" \
-		--config-file "$work/daemon.json" --host "$DOCKER_HOST" --pidfile "$work/docker.pid" \
-		--data-root "$work/data" --exec-root "$work/exec" \
+		--config-file "$work/daemon.json" --host "$DOCKER_HOST" \
+		--pidfile "$work/docker.pid" --data-root "$work/data" --exec-root "$work/exec" \
 		--exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$name" \
 		--userland-proxy-path "$root/build/fairlead-docker-proxy" >"$work/engine.log" 2>&1 &
 	keeper=$!
@@ -105,8 +112,8 @@ remove_control_groups() {
 }
 
 stay_up() {
-	say "It stays up until Ctrl-C. Try it yourself, from another terminal of this machine, which for the host of
-this demo is a client outside; or on that host:"
+	say "It stays up until Ctrl-C. Try it yourself, from another terminal of this machine, which is a client
+outside for the host of this demo; or on that host:"
 	indent <<-end
 		curl http://[$host_ip6]:$port/
 		sudo nsenter --net=/run/netns/$host curl http://[::1]:$port/

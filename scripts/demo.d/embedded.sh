@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# Without Docker: the host is this machine itself, a network namespace is the container, and `fairlead
-# publish` publishes its port in the foreground.
+# Without Docker: the host is this machine itself, a network namespace is the container, and
+# `fairlead publish` publishes its port in the foreground.
 #
-#	client      2001:db8::100 -- 2001:db8::2      this machine      172.17.0.1 -- 172.17.0.2      web_1
-#	namespace                                                                         namespace, IPv4 only
+#	client     2001:db8::100 -- 2001:db8::2    this machine    172.17.0.1 -- web_1
+#	namespace                                                   172.17.0.2, IPv4 only
 
 host='' # the namespace of the host: the machine's own
 
@@ -41,8 +41,10 @@ make_container() {
 	at_end end_jobs
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	nsenter --net="/run/netns/$web" -- unshare --uts bash -c \
-		'echo web_1 >/proc/sys/kernel/hostname && exec "$0" 80' "$webapp" >"$work/webapp.log" 2>&1 &
-	wait_for_line "$work/webapp.log" '^webapp: http' $! || fail "webapp: $(cat "$work/webapp.log")"
+		'echo web_1 >/proc/sys/kernel/hostname && exec "$0" 80' "$webapp" \
+		>"$work/webapp.log" 2>&1 &
+	wait_for_line "$work/webapp.log" '^webapp: http' $! ||
+		fail "the application did not start: $(cat "$work/webapp.log")"
 }
 
 make_client() {
@@ -78,6 +80,7 @@ end_jobs() {
 }
 
 stay_up() {
-	say "It stays up until Ctrl-C. Try it yourself, from another terminal: curl http://[::1]:$port/"
+	say "It stays up until Ctrl-C. Try it yourself, from another terminal:"
+	echo "curl http://[::1]:$port/" | indent
 	until_interrupted "$published" || fail "fairlead publish has ended"
 }

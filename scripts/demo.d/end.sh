@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# The end: whatever was made is removed, in reverse, however the demo ends: when all was shown, by Ctrl-C,
-# by SIGTERM, or by an error.
+# The end: whatever was made is removed, in reverse, however the demo ends: when all was shown, by
+# Ctrl-C, by SIGTERM, or by an error.
 
 undo=()
 

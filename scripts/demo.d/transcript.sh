@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# How the demo speaks: prose, and commands. What is shown as run is what is run, by a shell in its place.
+# How the demo speaks: prose, and commands. What is shown as run is what is run, by a shell in its
+# place.
 
 say() {
 	printf '\n%s\n\n' "$*"
@@ -21,7 +22,8 @@ inside() { # NAMESPACE COMMAND...
 	"$@"
 }
 
-# Shows and runs commands, all in one shell: a connection that one of them holds open is there for the next.
+# Shows and runs commands, all in one shell: a connection that one of them holds open is there for
+# the next.
 show() { # PROMPT NAMESPACE COMMAND...
 	local prompt=$1 namespace=$2
 	shift 2

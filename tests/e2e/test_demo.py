@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/demo: what it shows is true, and nothing that it made is left, however it ends.
 
-Each test has a machine of its own for it, a network namespace, so that what else goes on on the real one
-neither helps nor hurts. What is left of a demo is looked for by its process id, which is in all its names, by
-an environment variable that all its processes inherit, and by the state of that machine's network.
+Each test has a machine of its own for it, a network namespace, so that what else goes on on the real
+one neither helps nor hurts. What is left of a demo is looked for by its process id, which is in all
+its names, by an environment variable that all its processes inherit, and by the state of that
+machine's network.
 """
 
 import os
@@ -47,7 +48,7 @@ class Machine:
         return run(*self.enter, *words)
 
     def network(self) -> str:
-        """Everything in its network that a demo could leave there, once new addresses are settled."""
+        """All in its network that a demo could leave there, once new addresses are settled."""
         while "tentative" in self.run("ip", "address"):
             time.sleep(0.1)
         commands = ["ip -o address", "ip route show table all", "ip -6 route show table all"]
@@ -133,7 +134,7 @@ def machine() -> Iterator[Machine]:
 
 
 def assert_transcript(demo: Demo, hostname: str, port: int = 8080) -> None:
-    """The page's own scenes: a local client, the pair of sessions, a client outside, the headers."""
+    """The page's scenes: a local client, the pair of sessions, a client outside, the headers."""
     page = rf"Hostname: {hostname}\nRemote IP: 172\.17\.0\.1"
     assert re.fullmatch(page, demo.after(f"curl http://[::1]:{port}/"))
     assert re.fullmatch(page, demo.after(f"curl http://[2001:db8::2]:{port}/"))
@@ -215,8 +216,8 @@ def test_leaves_nothing_when_it_is_ended(
     else:
         demo.process.send_signal(getattr(signal, way))
     status = demo.end()
-    stayed = moment.startswith("It stays")
-    assert status == {"SIGTERM": 143, "SIGHUP": 129, "Ctrl-C": 0 if stayed else 130}[way], demo.shown
+    interrupted = 0 if moment.startswith("It stays") else 130
+    assert status == {"SIGTERM": 143, "SIGHUP": 129, "Ctrl-C": interrupted}[way], demo.shown
     demo.assert_nothing_left()
 
 

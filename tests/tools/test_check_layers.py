@@ -22,7 +22,8 @@ GOOD = {
     "net/socket.h": "",
     "relay/pump.c": '#include "base/text.h"\n# include "net/socket.h"\n',
     "relay/reasons.def": "",
-    "apps/cli/main.c": '#include "relay/pump.h"\n#include "apps/common/help.h"\n#include "apps/version.h"\n',
+    "apps/cli/main.c": '#include "relay/pump.h"\n#include "apps/version.h"\n',
+    "apps/cli/help.c": '#include "apps/common/help.h"\n',
     "apps/common/help.h": "",
 }
 
@@ -46,7 +47,7 @@ def test_a_good_tree_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "line", "sentence"),
     [
-        ("base__bad", '#include "net/socket.h"\n', 1, "room 'base' may not include \"net/socket.h\""),
+        ("base__bad", '#include "net/socket.h"\n', 1, "room 'base' may not include"),
         ("net__bad", '\n\n  #  include "relay/pump.h"\n', 3, "it may include base."),
         ("relay__bad", '#include "apps/common/help.h"\n', 1, "room 'relay' may not include"),
         ("apps__other__bad", '#include "kernel/map.h"\n', 1, '"kernel/map.h" names no room'),
@@ -72,7 +73,7 @@ def test_a_fault_is_named_with_its_place(
 @pytest.mark.parametrize(
     ("layers", "sentence"),
     [
-        ("base: net\nnet: base\nrelay: base net\napps/*: all\n", "LAYERS:1: room 'base' may not name 'net'"),
+        (LAYERS.replace("base:\n", "base: net\n"), "LAYERS:2: room 'base' may not name 'net'"),
         (LAYERS + "net: base\n", "LAYERS:6: room 'net' has a line already"),
         (LAYERS + "loop base\n", "LAYERS:6: 'loop base' is not a line"),
     ],

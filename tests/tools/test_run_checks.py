@@ -17,8 +17,8 @@ JUNIT = """<testsuites><testsuite>
 <testcase classname="room" name="four"><skipped message="no SCTP here"/></testcase>
 </testsuite></testsuites>"""
 
-ONE_PASSED = '<testsuites><testsuite><testcase classname="room" name="one"/></testsuite></testsuites>'
-NONE = "<testsuites><testsuite/></testsuites>"
+ONE_PASSED = '<testsuite><testcase classname="room" name="one"/></testsuite>'
+NONE = "<testsuite/>"
 
 
 @pytest.fixture
@@ -115,8 +115,9 @@ def test_the_last_line_is_the_sum_and_later_steps_run(
 ) -> None:
     junit = checks.RESULTS / "results.xml"
     write = ["sh", "-c", f"echo '{JUNIT}' >'{junit}'; exit 1"]
-    steps = [checks.command("bad", "sh", "-c", "echo why; exit 1"), checks.Step("tests", write, junit)]
-    monkeypatch.setattr(checks, "STEPS", steps + [checks.command("good", "true")])
+    bad = checks.command("bad", "sh", "-c", "echo why; exit 1")
+    tests = checks.Step("tests", write, junit)
+    monkeypatch.setattr(checks, "STEPS", [bad, tests, checks.command("good", "true")])
     monkeypatch.setattr("sys.argv", ["run-checks"])
     assert checks.main() == 1
     shown = capsys.readouterr().out.splitlines()
