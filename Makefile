@@ -36,6 +36,7 @@ build-clang/build.ninja:
 	@CC=clang meson setup --werror build-clang
 
 check-sctp: all
+	@scripts/install-packages sctp
 	@tests/sctp/run
 
 lint: clang

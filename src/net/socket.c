@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -157,6 +159,15 @@ int socket_take_error(int fd)
 	int error = get_option(fd, SOL_SOCKET, SO_ERROR);
 
 	return error < 0 ? -error : error;
+}
+
+uint32_t socket_unconfirmed_bytes(int fd)
+{
+	int bytes = 0;
+
+	if (ioctl(fd, SIOCOUTQ, &bytes) < 0 || bytes < 0)
+		return 0;
+	return (uint32_t)bytes;
 }
 
 void socket_local_address(int fd, struct address *ret)

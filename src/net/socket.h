@@ -43,6 +43,9 @@ void socket_reset(int *fd);
  */
 int socket_take_error(int fd);
 
+/* What was written to the stream socket and the peer has not confirmed yet (SIOCOUTQ, tcp(7)). */
+uint32_t socket_unconfirmed_bytes(int fd);
+
 /* The address the socket is bound to. */
 void socket_local_address(int fd, struct address *ret);
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "net/sctp.h"
+#include "net/socket.h"
 
 #define BURST_MAX 64
 
@@ -43,13 +43,14 @@ static int accept_one(struct relay *relay, struct published_port *port)
 	if (!relay_has_room(relay))
 		return -EMFILE;
 	fd = accept4(port->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0 && errno == EAGAIN)
+	if (fd < 0 && errno == EAGAIN) {
+		port->backlog_is_tuned = true;
 		return 0;
+	}
 	if (fd < 0)
 		return concerns_one_connection(errno) ? 1 : -errno;
-	/* an association in a passed listener's backlog is older than what was set on the listener */
-	if (port->route.protocol == PROTOCOL_SCTP)
-		sctp_tune(fd);
+	if (!port->backlog_is_tuned)
+		socket_tune_stream(fd, port->route.protocol, relay->settings.keepalive_s);
 	address_from_sockaddr(&peer, &client);
 	relay_accept(relay, &port->route, fd, &client);
 	return 1;

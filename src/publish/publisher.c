@@ -139,7 +139,7 @@ static void port_init(struct publisher *publisher, struct published_port *port,
 	}
 	if (rule->protocol == PROTOCOL_UDP)
 		udp_port_init(&port->udp, fd, &port->route);
-	else /* inherited by every connection that is accepted from it */
+	else /* inherited by every connection that comes from now on */
 		socket_tune_stream(fd, rule->protocol, publisher->relay.settings.keepalive_s);
 }
 

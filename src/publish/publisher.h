@@ -25,6 +25,11 @@ struct published_port {
 	struct udp_port udp;
 	int fd;
 	bool paused;
+	/*
+	 * The backlog was empty once: no connection in it is older than the options set on the
+	 * socket, which the others inherit.
+	 */
+	bool backlog_is_tuned;
 	uint32_t burst; /* connections to accept at the next event */
 };
 

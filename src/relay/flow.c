@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "net/socket.h"
 #include "relay/dial.h"
@@ -17,6 +18,9 @@
 _Static_assert(sizeof(struct flow) <= 400, "flow: a session in the process is at most 400 bytes");
 
 #define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+/* How long a side that is to be reset may confirm nothing of what was written to it. */
+#define DRAINING_PATIENCE_NS (30 * NS_PER_S)
 
 static int other(int side)
 {
@@ -47,14 +51,27 @@ static void count_end(struct relay *relay, struct flow *flow, enum end_reason re
 					      reason, error);
 }
 
+/* Whether the end of the flow is none in order for that side. */
+static bool is_cut_off(const struct flow *flow, int side, enum end_reason reason)
+{
+	bool was_told = flow->sides[other(side)].ended && !flow->sides[side].broken;
+
+	return reason != END_DONE && !(reason == END_STOPPED && was_told);
+}
+
+static void stop_pumping(struct relay *relay, struct flow *flow)
+{
+	list_remove(&flow->ready);
+	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
+		pump_release(&flow->pumps[side], &relay->pump_resources);
+}
+
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
 {
 	timeout_stop(&flow->timeout);
-	list_remove(&flow->ready);
-	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++) {
-		pump_release(&flow->pumps[side], &relay->pump_resources);
-		close_side(relay, &flow->sides[side], reason != END_DONE);
-	}
+	stop_pumping(relay, flow);
+	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
+		close_side(relay, &flow->sides[side], is_cut_off(flow, side, reason));
 	count_end(relay, flow, reason, error);
 	slots_give(&relay->flows, flow);
 	relay_session_gone(relay);
@@ -132,12 +149,40 @@ void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 		dial(relay, flow);
 }
 
-/* Pumping. The functions that may end the flow return false if they did. */
+/* Draining. */
 
 static enum end_reason reset_reason(int side)
 {
 	return side == FLOW_CLIENT ? END_CLIENT_RESET : END_BACKEND_RESET;
 }
+
+static void drain(struct relay *relay, struct flow *flow)
+{
+	const struct flow_side *side = &flow->sides[other(flow->failed_side)];
+	uint32_t bytes = side->broken ? 0 : socket_unconfirmed_bytes(side->fd);
+
+	if (bytes < flow->unconfirmed_bytes)
+		flow->drained_until_ns = relay->loop->now_ns + DRAINING_PATIENCE_NS;
+	flow->unconfirmed_bytes = bytes;
+	if (bytes == 0 || relay->loop->now_ns >= flow->drained_until_ns)
+		flow_end(relay, flow, reset_reason(flow->failed_side), flow->error);
+	else
+		timeout_start(&flow->timeout, &relay->draining, relay->loop);
+}
+
+/* Nothing comes any more from a side, and nothing can be sent there. */
+static void side_failed(struct relay *relay, struct flow *flow, int failed, int error)
+{
+	stop_pumping(relay, flow);
+	close_side(relay, &flow->sides[failed], true);
+	flow->state = FLOW_DRAINING;
+	flow->failed_side = (uint8_t)failed;
+	flow->error = error;
+	flow->unconfirmed_bytes = UINT32_MAX;
+	drain(relay, flow);
+}
+
+/* Pumping. The functions that may end the flow, or start to, return false if they did. */
 
 static bool side_ended(struct relay *relay, struct flow *flow, int from)
 {
@@ -147,7 +192,7 @@ static bool side_ended(struct relay *relay, struct flow *flow, int from)
 
 	source->ended = true;
 	if (source->broken || error != 0) {
-		flow_end(relay, flow, reset_reason(from), error);
+		side_failed(relay, flow, from, error);
 		return false;
 	}
 	if (!sink->ended) /* else both will be closed at once */
@@ -163,9 +208,12 @@ static bool side_broke(struct relay *relay, struct flow *flow, int broken, int e
 {
 	struct flow_side *side = &flow->sides[broken];
 
-	if (side->ended || error == ENOMEM) {
-		flow_end(relay, flow, error == ENOMEM ? END_NO_MEMORY : reset_reason(broken),
-			 error);
+	if (error == ENOMEM) {
+		flow_end(relay, flow, END_NO_MEMORY, error);
+		return false;
+	}
+	if (side->ended) {
+		side_failed(relay, flow, broken, error);
 		return false;
 	}
 	pump_release(&flow->pumps[other(broken)], &relay->pump_resources);
@@ -200,7 +248,7 @@ static bool pump_from(struct relay *relay, struct flow *flow, int from)
 	case PUMP_END:
 		return side_ended(relay, flow, from);
 	case PUMP_SOURCE_ERROR:
-		flow_end(relay, flow, reset_reason(from), ends.error);
+		side_failed(relay, flow, from, ends.error);
 		return false;
 	case PUMP_SINK_ERROR:
 		return side_broke(relay, flow, other(from), ends.error);
@@ -290,7 +338,7 @@ static bool late_error(struct relay *relay, struct flow *flow, int side, uint32_
 	error = socket_take_error(flow->sides[side].fd);
 	if (error == 0)
 		return false;
-	flow_end(relay, flow, reset_reason(side), error);
+	side_failed(relay, flow, side, error);
 	return true;
 }
 
@@ -310,6 +358,9 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 	if (flow->state == FLOW_OPEN) {
 		if (!late_error(relay, flow, side, events))
 			pump_both(relay, flow);
+	} else if (flow->state == FLOW_DRAINING) {
+		if (events & (EPOLLERR | EPOLLHUP))
+			flow_end(relay, flow, reset_reason(flow->failed_side), flow->error);
 	} else if (side == FLOW_BACKEND) {
 		dial_event(relay, flow, events);
 	} else if (events & (EPOLLERR | EPOLLHUP)) {
@@ -357,4 +408,9 @@ void flow_half_closed_expired(void *context, struct timeout *timeout)
 		start_half_closed(context, flow);
 	else
 		flow_end(context, flow, END_HALF_CLOSED_TIMEOUT, ETIMEDOUT);
+}
+
+void flow_draining_expired(void *context, struct timeout *timeout)
+{
+	drain(context, container_of(timeout, struct flow, timeout));
 }

@@ -10,15 +10,18 @@
  *	WAITING		no backend socket: refused or out of descriptors, a new try follows
  *	DIALING		connecting to the container
  *	OPEN		pumping
+ *	DRAINING	one side has failed; the other gets what was written to it before its reset
  *
  * Ends and errors. End of file crosses as shutdown(2) once its pump is empty, each way on its own.
  * An error crosses as a reset. A side on which writing fails is `broken`, but what it had sent
  * before may still wait in its receive queue (an HTTP server that answers 413 and closes does
- * that), so the other direction is drained before the reset.
+ * that), so the other direction is drained before the reset. And a reset makes the kernel forget
+ * what it has not sent, so the other side's reset waits until it has confirmed all; it may take its
+ * time as long as it confirms something.
  *
- * SCTP has no half-closed state, but an end takes its time there too: shutdown(2) asks the peer, who
- * agrees when it has all messages. Until then its own are read, since a socket that is closed with
- * some unread aborts; the pump drops those that the ended side takes no more.
+ * SCTP has no half-closed state, but an end takes its time there too: shutdown(2) asks the peer,
+ * who agrees when it has all messages. Until then its own are read, since a socket that is closed
+ * with some unread aborts; the pump drops those that the ended side takes no more.
  */
 #ifndef FAIRLEAD_RELAY_FLOW_H
 #define FAIRLEAD_RELAY_FLOW_H
@@ -29,6 +32,7 @@ enum flow_state {
 	FLOW_WAITING,
 	FLOW_DIALING,
 	FLOW_OPEN,
+	FLOW_DRAINING,
 };
 
 enum {
@@ -50,12 +54,16 @@ struct flow {
 	struct slot slot;
 	struct flow_side sides[2];
 	struct pump pumps[2];
-	struct timeout timeout; /* connecting, retrying or half-closed */
+	struct timeout timeout; /* connecting, retrying, half-closed or draining */
 	struct list ready;
 	struct relay_route *route;
 	struct address client;
 	uint64_t started_ns;
-	uint64_t checkpoint_bytes; /* moved when the half-closed timeout was started */
+	uint64_t checkpoint_bytes;  /* OPEN: moved when the half-closed timeout was started */
+	uint64_t drained_until_ns;  /* DRAINING: when patience ends */
+	uint32_t unconfirmed_bytes; /* DRAINING: when last asked */
+	int error;		    /* DRAINING: of the side that failed */
+	uint8_t failed_side;	    /* DRAINING */
 	uint8_t state;
 };
 
@@ -65,12 +73,15 @@ void flow_backend_event(void *context, struct loop_ref ref, uint32_t events);
 void flow_connect_expired(void *context, struct timeout *timeout);
 void flow_retry_expired(void *context, struct timeout *timeout);
 void flow_half_closed_expired(void *context, struct timeout *timeout);
+void flow_draining_expired(void *context, struct timeout *timeout);
 
 /* Pumps the flows that had not finished. Returns whether some still have not. */
 bool flow_work(void *context);
 
 /*
- * Ends the flow: in order for END_DONE, else with a reset of both sides. error is for the observer.
+ * Ends the flow: in order for END_DONE, else with a reset of both sides. But a side that had been
+ * told the end before END_STOPPED keeps it: what it has not confirmed still reaches it. error is
+ * for the observer.
  */
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error);
 

@@ -28,7 +28,8 @@ void pump_resources_trim(struct pump_resources *resources)
 	pump_message_trim(resources);
 }
 
-enum pump_result pump_run(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+enum pump_result pump_run(struct pump *pump, struct pump_resources *resources,
+			  struct pump_ends *ends)
 {
 	return kinds[pump->kind]->run(pump, resources, ends);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pump moves the bytes of one direction of a session, from a source socket to a sink socket, both non-blocking.
+ * A pump moves the bytes of one direction of a session, from a source socket to a sink socket, both
+ * non-blocking.
  *
- * There are two kinds, for streams (TCP) and for messages (SCTP), behind one interface. A pump owns what it has read and
- * not yet written; between runs it holds memory or a pipe only while there is such a rest. It
- * reads nothing while it holds a rest, so the sink's pace is the source's: backpressure is the
- * kernel's own, and what a session can take is bounded.
+ * There are two kinds, for streams (TCP) and for messages (SCTP), behind one interface. A pump owns
+ * what it has read and not yet written; between runs it holds memory or a pipe only while there is
+ * such a rest. It reads nothing while it holds a rest, so the sink's pace is the source's:
+ * backpressure is the kernel's own, and what a session can take is bounded.
  */
 #ifndef FAIRLEAD_RELAY_PUMP_H
 #define FAIRLEAD_RELAY_PUMP_H
@@ -17,8 +18,8 @@
 #include "relay/pipe_pool.h"
 
 /*
- * What a copying pump reads at once. HTTP messages and the like fit; a direction that fills it again and again is
- * bulk, and is spliced.
+ * What a copying pump reads at once. HTTP messages and the like fit; a direction that fills it time
+ * and again is bulk, and is spliced.
  */
 #define PUMP_COPY_BYTES (16 * 1024)
 
@@ -80,7 +81,8 @@ struct pump_ends {
 };
 
 struct pump_ops {
-	enum pump_result (*run)(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends);
+	enum pump_result (*run)(struct pump *pump, struct pump_resources *resources,
+				struct pump_ends *ends);
 	void (*release)(struct pump *pump, struct pump_resources *resources);
 };
 
@@ -97,7 +99,8 @@ void pump_resources_fini(struct pump_resources *resources);
 void pump_resources_trim(struct pump_resources *resources);
 
 /* Moves what it can. Call it when the source may be readable and the sink may be writable. */
-enum pump_result pump_run(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends);
+enum pump_result pump_run(struct pump *pump, struct pump_resources *resources,
+			  struct pump_ends *ends);
 
 /* Gives back what the pump holds; the rest in it is lost. */
 void pump_release(struct pump *pump, struct pump_resources *resources);

@@ -9,6 +9,9 @@
 /* Between two tries of a refused connect, or of one that found no descriptor. */
 #define RETRY_NS (100 * NS_PER_MS)
 
+/* How often the side that is to be reset is asked what it has confirmed. */
+#define DRAINING_NS (50 * NS_PER_MS)
+
 /*
  * After the last session has gone: long enough that a busy port does not give back what it needs
  * again.
@@ -64,6 +67,7 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	timeout_queue_init(&relay->retrying, loop, RETRY_NS, flow_retry_expired, relay);
 	timeout_queue_init(&relay->half_closed, loop, settings->half_closed_timeout_ns,
 			   flow_half_closed_expired, relay);
+	timeout_queue_init(&relay->draining, loop, DRAINING_NS, flow_draining_expired, relay);
 	timeout_queue_init(&relay->trimming, loop, TRIM_NS, trim_expired, relay);
 	timeout_init(&relay->trim);
 }

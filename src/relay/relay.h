@@ -93,6 +93,7 @@ struct relay {
 	struct timeout_queue connecting;
 	struct timeout_queue retrying;
 	struct timeout_queue half_closed;
+	struct timeout_queue draining;
 	struct timeout_queue udp_idle;
 	struct timeout_queue trimming;
 	struct timeout trim;
@@ -109,8 +110,8 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 void relay_fini(struct relay *relay);
 
 /*
- * Ends the sessions of that route (NULL: of every route), with a reset. Its counters are complete
- * then.
+ * Ends the sessions of that route (NULL: of every route), with a reset of each side that has not
+ * been told the end yet. Its counters are complete then.
  */
 void relay_drop_route(struct relay *relay, const struct relay_route *route);
 

@@ -20,9 +20,13 @@
 
 #include "base/clock.h"
 #include "net/socket.h"
-#include "relay/relay.h"
+#include "relay/flow.h"
 
 #define TURN_NS (50 * NS_PER_MS)
+
+/* More than a client takes that does not read, and less than the kernel queues for it. */
+#define ANSWER_BYTES (256 * 1024)
+#define SMALL_WINDOW_BYTES (16 * 1024)
 
 static struct loop loop;
 static struct relay relay;
@@ -219,6 +223,125 @@ static void reset_long_after_an_end_of_file_crosses(void **state)
 	assert_int_equal(route.counters.ended[END_CLIENT_RESET], 1);
 }
 
+/* The backend answers, and the flow has passed all of it on; the client has not read it. */
+static void answer_to_a_slow_client(void)
+{
+	static uint8_t answer[ANSWER_BYTES];
+	int window = SMALL_WINDOW_BYTES;
+
+	assert_int_equal(setsockopt(client, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window)), 0);
+	assert_int_equal(send(client, "question", 8, 0), 8);
+	for (size_t sent = 0; sent < sizeof(answer);) {
+		ssize_t more = send(backend, answer, sizeof(answer) - sent, MSG_DONTWAIT);
+
+		sent += more > 0 ? (size_t)more : 0;
+		run_a_while();
+	}
+}
+
+/* Reads to the end and returns how many bytes there were; *ret_error is how it ended. */
+static size_t read_all(int fd, int *ret_error)
+{
+	static uint8_t bytes[ANSWER_BYTES];
+	size_t total = 0;
+
+	for (;;) {
+		ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+		if (got > 0) {
+			total += (size_t)got;
+		} else if (got < 0 && errno == EAGAIN) {
+			run_a_while();
+		} else {
+			*ret_error = got < 0 ? errno : 0;
+			return total;
+		}
+	}
+}
+
+/* As an HTTP server does that answers 413 and closes while the body is still on its way. */
+static void reset_waits_until_a_slow_client_has_the_answer(void **state)
+{
+	int error;
+
+	(void)state;
+	answer_to_a_slow_client();
+	close(backend); /* a reset, as the question was not read */
+	backend = -1;
+	run_a_while();
+	assert_int_equal(route.counters.open, 1);
+	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
+	assert_int_equal(error, ECONNRESET);
+	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
+}
+
+static struct flow *only_flow(void)
+{
+	struct flow *flow = slots_next(&relay.flows, NULL);
+
+	assert_non_null(flow);
+	return flow;
+}
+
+static void reset_does_not_wait_for_ever(void **state)
+{
+	int error;
+
+	(void)state;
+	answer_to_a_slow_client();
+	socket_reset(&backend);
+	run_a_while();
+	assert_int_equal(only_flow()->state, FLOW_DRAINING);
+	only_flow()->drained_until_ns = 0;
+	run_a_while();
+	run_a_while();
+	assert_int_equal(route.counters.open, 0);
+	assert_true(read_all(client, &error) < ANSWER_BYTES);
+	assert_int_equal(error, ECONNRESET);
+}
+
+static void draining_ends_with_the_client(void **state)
+{
+	(void)state;
+	answer_to_a_slow_client();
+	socket_reset(&backend);
+	run_a_while();
+	assert_int_equal(only_flow()->state, FLOW_DRAINING);
+	socket_reset(&client);
+	run_a_while();
+	assert_int_equal(route.counters.open, 0);
+	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
+}
+
+/* dockerd stops the proxy right behind the container. */
+static void who_was_told_the_end_keeps_it_when_the_port_is_withdrawn(void **state)
+{
+	char question[8];
+	int error;
+
+	(void)state;
+	answer_to_a_slow_client();
+	assert_int_equal(recv(backend, question, sizeof(question), 0), sizeof(question));
+	close(backend);
+	backend = -1;
+	run_a_while();
+	assert_int_equal(route.counters.open, 1);
+	relay_drop_route(&relay, &route);
+	assert_int_equal(route.counters.ended[END_STOPPED], 1);
+	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
+	assert_int_equal(error, 0);
+}
+
+static void who_was_not_is_reset(void **state)
+{
+	(void)state;
+	assert_int_equal(send(client, "question", 8, 0), 8);
+	run_a_while();
+	relay_drop_route(&relay, &route);
+	assert_was_reset(client);
+	assert_was_reset(backend);
+}
+
 int main(void)
 {
 #define WITH_FLOW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -229,6 +352,11 @@ int main(void)
 		WITH_FLOW(reset_of_backend_reaches_the_client),
 		WITH_FLOW(reset_right_behind_an_end_of_file_crosses),
 		WITH_FLOW(reset_long_after_an_end_of_file_crosses),
+		WITH_FLOW(reset_waits_until_a_slow_client_has_the_answer),
+		WITH_FLOW(reset_does_not_wait_for_ever),
+		WITH_FLOW(draining_ends_with_the_client),
+		WITH_FLOW(who_was_told_the_end_keeps_it_when_the_port_is_withdrawn),
+		WITH_FLOW(who_was_not_is_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
