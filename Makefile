@@ -18,7 +18,7 @@ install: all
 	@DESTDIR=$(DESTDIR) meson install -C build
 
 check:
-	@scripts/run-checks layers spdx build unit kernel fuzz tools contract e2e
+	@scripts/run-checks layers spdx build unit kernel fuzz tools contract transfer e2e
 
 sanitize:
 	@scripts/run-checks sanitize-build sanitize-unit sanitize-contract
