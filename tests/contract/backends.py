@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What acts as the container: threads of this process that listen on a loopback address."""
+
+import queue
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from typing import Any
+
+PATIENCE_S = 20.0
+SIOCOUTQ = 0x5411
+
+Handler = Callable[[socket.socket], Any]
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def reset(connection: socket.socket) -> None:
+    """Closes with a reset in the place of an end (SO_LINGER, socket(7))."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """All up to the end; raises ConnectionResetError if it is none in order."""
+    parts = []
+    while part := connection.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def read_exactly(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        assert part, f"the end after {len(data)} of {count} bytes"
+        data += part
+    return data
+
+
+def echo(connection: socket.socket) -> None:
+    while part := connection.recv(1 << 16):
+        connection.sendall(part)
+
+
+def answer_after_end(connection: socket.socket) -> None:
+    """Sends back what came, and only once the client has ended."""
+    connection.sendall(read_all(connection))
+
+
+class Backend:
+    """A service with a thread of its own."""
+
+    address: tuple[str, int]
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class TcpBackend(Backend):
+    """
+    Gives each connection to `handle`, in a thread of its own. What that returns, or raises, is kept
+    for `result`.
+    """
+
+    def __init__(self, handle: Handler, host: str = "127.0.0.1", port: int = 0, most: int = 0):
+        """`most`: stops listening once it has accepted so many."""
+        self.handle = handle
+        self.most = most
+        self.accepted = 0
+        self._results: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._listener = socket.create_server((host, port), family=family_of(host), backlog=4096)
+        self.address = (host, self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while not self.most or self.accepted < self.most:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            self.accepted += 1
+            with self._lock:
+                self._open.add(connection)
+            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+        self._listener.close()
+
+    def _serve(self, connection: socket.socket) -> None:
+        result: tuple[Any, Exception | None]
+        connection.settimeout(PATIENCE_S)
+        try:
+            result = (self.handle(connection), None)
+        except Exception as error:  # handed to whoever asks for the result
+            result = (None, error)
+        with self._lock:
+            self._open.discard(connection)
+        connection.close()
+        self._results.put(result)
+
+    def result(self) -> Any:
+        """What the handler of the connection that ended first has returned or raised."""
+        value, error = self._results.get(timeout=PATIENCE_S)
+        if error:
+            raise error
+        return value
+
+    def close(self) -> None:
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept
+        except OSError:  # it has been closed
+            pass
+        self._thread.join(PATIENCE_S)
+        self._listener.close()
+        with self._lock:
+            for connection in self._open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:  # the client has gone
+                    continue
