@@ -40,10 +40,11 @@ indent() {
 	sed -u 's/^./    &/'
 }
 
-# Waits until a file has a line that matches, as the log of a program that then is ready.
+# Waits until a file has a line that matches, as the log of a program that then is ready. The program
+# itself may still have to make it.
 wait_for_line() { # FILE PATTERN PROCESS
 	local tries=100
-	until grep -q -e "$2" "$1"; do
+	until grep -qs -e "$2" "$1"; do
 		{ kill -0 "$3" 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; } || return
 		sleep 0.1
 	done

@@ -76,6 +76,6 @@ void summary_print(FILE *out, const struct publisher *publisher)
 		print_port(out, port);
 	}
 	if (unused > 0)
-		(void)fprintf(out, "%s%u port%s carried nothing\n", used > 0 ? "The other " : "",
-			      unused, unused == 1 ? "" : "s");
+		(void)fprintf(out, "%u %sport%s carried nothing\n", unused,
+			      used > 0 ? "other " : "", unused == 1 ? "" : "s");
 }
