@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Docker Engine on a host of the lab.
+
+A keeper, process 1 of a process namespace, holds the engine's mounts: a root that is an overlay of
+the installation's, so that the engine meets no settings of another one and leaves nothing behind.
+The engine itself may end and be started again below it; with the keeper, whatever is left of
+containers, shims and proxies ends.
+
+Two installations: the Debian package of this machine, and that of Debian unstable, whose Docker
+Engine is of a later generation. The latter is unpacked once, below build-check/.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .netns import Namespace, process_is_in
+from .wait import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("FAIRLEAD_BUILD", "build"))
+if not BUILD.is_absolute():
+    BUILD = ROOT / BUILD
+PROXY = BUILD / "fairlead-docker-proxy"
+WEBAPP = BUILD / "examples/webapp/webapp"
+
+UNSTABLE = ROOT / "build-check/engine-unstable"
+UNSTABLE_PACKAGES = "docker.io,docker-cli,iptables"
+UNPACK_LIMIT_S = 180
+START_LIMIT_S = 90
+DOCKER_LIMIT_S = 120
+
+
+class Unavailable(Exception):
+    """An installation that cannot be had here, with the reason."""
+
+
+class EngineFailed(Exception):
+    """The engine ended instead of starting; with the end of its log."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A folder that is the root of a system with a Docker Engine."""
+
+    root: Path
+    version: str
+
+    @property
+    def major(self) -> int:
+        return int(self.version.partition(".")[0])
+
+
+def read_version(root: Path) -> str:
+    """As 20.10.24, from `Docker version 20.10.24+dfsg1, build 5d6db84`."""
+    words = subprocess.run(
+        ["chroot", root, "dockerd", "--version"], capture_output=True, text=True, check=True
+    )
+    return words.stdout.split()[2].rstrip(",").partition("+")[0]
+
+
+def find_installed() -> Installation:
+    if not shutil.which("dockerd"):
+        raise Unavailable("no dockerd is installed here: the Debian package docker.io")
+    return Installation(Path("/"), read_version(Path("/")))
+
+
+def find_unstable() -> Installation:
+    """Unpacks it on first use; runs side by side wait for the first of them."""
+    UNSTABLE.parent.mkdir(exist_ok=True)
+    with open(f"{UNSTABLE}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not UNSTABLE.exists():
+            unpack_unstable()
+    return Installation(UNSTABLE, read_version(UNSTABLE))
+
+
+def unpack_unstable() -> None:
+    """Into another folder first, so that what was broken off is never taken for the whole."""
+    if not shutil.which("debootstrap"):
+        raise Unavailable("no debootstrap is installed here")
+    partial, log = Path(f"{UNSTABLE}.partial"), Path(f"{UNSTABLE}.log")
+    shutil.rmtree(partial, ignore_errors=True)
+    words = ["timeout", str(UNPACK_LIMIT_S), "debootstrap", "--variant=minbase"]
+    words += [f"--include={UNSTABLE_PACKAGES}", "unstable", str(partial), find_mirror()]
+    with log.open("w", encoding="utf-8") as output:
+        # In a mount namespace, for what it mounts there to go away even if it is broken off.
+        done = subprocess.run(
+            ["unshare", "--mount", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        last = " / ".join(log.read_text(encoding="utf-8").splitlines()[-2:])
+        raise Unavailable(f"Debian unstable could not be unpacked ({done.returncode}): {last}")
+    shutil.rmtree(partial / "var/cache/apt", ignore_errors=True)
+    partial.rename(UNSTABLE)
+
+
+def find_mirror() -> str:
+    """The mirror of Debian that this machine's apt uses."""
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Component: main"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for line in listed:
+        label, _, address = line.rpartition(" ")
+        if label == "Debian":
+            return address
+    raise Unavailable("this machine's apt has no mirror of Debian, or its lists are not fetched")
+
+
+# What the keeper does: $0 the installation's root, $1 the work folder, then folders to be seen in
+# the engine's root as they are here. As process 1, bash also reaps what is left to it.
+KEEP = """
+root=$1/root
+mount -t tmpfs tmpfs "$1/overlay"
+mkdir "$1/overlay/upper" "$1/overlay/work"
+mount -t overlay -o "lowerdir=$0,upperdir=$1/overlay/upper,workdir=$1/overlay/work" overlay "$root"
+mount -t proc proc "$root/proc"
+for folder in /sys /dev "$@"; do
+	mkdir -p "$root$folder"
+	mount --rbind "$folder" "$root$folder"
+done
+exec chroot "$root" bash -c 'echo ready; while :; do sleep 3600 & wait $!; done'
+"""
+
+
+@dataclass
+class Proxy:
+    pid: int
+    words: list[str]
+
+    def argument(self, name: str) -> str:
+        return self.words[self.words.index(name) + 1]
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """As ("tcp", "0.0.0.0", 8080)."""
+        port = int(self.argument("-host-port"))
+        return self.argument("-proto"), self.argument("-host-ip"), port
+
+
+class Engine:
+    """A Docker Engine on a host, with folders, a socket and control groups of its own."""
+
+    def __init__(self, installation: Installation, host: Namespace) -> None:
+        self.installation = installation
+        self.host = host
+        self.work = Path(tempfile.mkdtemp(prefix=f"fairlead-lab-{os.getpid()}-", dir="/tmp"))
+        self.name = self.work.name
+        self.log = self.work / "engine.log"
+        self.process: subprocess.Popen | None = None
+        self.pid = 0  # dockerd's
+        self.keeper: subprocess.Popen | None = None
+        try:
+            self._keep()
+        except BaseException:
+            self.close()
+            raise
+
+    def _keep(self) -> None:
+        for folder in ["root", "overlay", "bin", "data", "exec", "home"]:
+            (self.work / folder).mkdir()
+        seen = [str(self.work), str(ROOT)] + ([] if BUILD.is_relative_to(ROOT) else [str(BUILD)])
+        words = ["setpriv", "--pdeathsig", "KILL", *self.host.enter]
+        words += ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        self.keeper = subprocess.Popen(
+            [*words, "bash", "-euc", KEEP, str(self.installation.root), *seen],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.keeper.stdout
+        assert self.keeper.stdout.readline() == "ready\n", "the engine's root could not be mounted"
+        self.first = children(self.keeper.pid)[0]
+        self.enter = ["nsenter", f"--target={self.first}", "--mount", "--pid", "--net"]
+        # The engine's own programs: PATH may be a user's, and has the client below first at times.
+        self.enter += ["--root", "--wd", "--", "env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+        self._write_client()
+
+    def _write_client(self) -> None:
+        """A `docker` of the engine's own version, with its socket and no settings of a user."""
+        (self.work / "daemon.json").write_text("{}\n", encoding="utf-8")
+        client = self.work / "bin/docker"
+        words = [*self.enter, "docker", "--config", self.work / "home", "--host", self.address]
+        client.write_text(
+            f'#!/bin/sh\nexec {" ".join(map(str, words))} "$@"\n', encoding="utf-8"
+        )
+        client.chmod(0o755)
+
+    @property
+    def address(self) -> str:
+        return f"unix://{self.work}/docker.sock"
+
+    @property
+    def root(self) -> Path:
+        """The engine's root folder, seen from here. Absolute links in it lead astray."""
+        return Path(f"/proc/{self.first}/root")
+
+    def start(self, *options: str, proxy: str | Path | None = PROXY) -> None:
+        """Starts it and waits until it answers. No proxy: the engine is left to find its own."""
+        assert self.process is None, "it is running already"
+        words = ["dockerd", "--config-file", f"{self.work}/daemon.json", "--host", self.address]
+        words += ["--pidfile", f"{self.work}/docker.pid", "--data-root", f"{self.work}/data"]
+        words += ["--exec-root", f"{self.work}/exec", "--cgroup-parent", f"/{self.name}"]
+        words += ["--exec-opt", "native.cgroupdriver=cgroupfs"]
+        if proxy is not None:
+            words += ["--userland-proxy-path", str(proxy)]
+        with self.log.open("w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [*self.enter, *words, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.pid = 0
+        wait_until(self._has_started, "the Docker Engine answers", START_LIMIT_S)
+
+    def _has_started(self) -> bool:
+        assert self.process
+        if self.process.poll() is not None:
+            self.process = None
+            raise EngineFailed(self.read_log_end())
+        if "API listen on" not in self.log.read_text(encoding="utf-8", errors="replace"):
+            return False
+        self.pid = children(self.process.pid)[0]
+        return True
+
+    def read_log_end(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-8:])
+
+    def signal_and_wait(self, number: int) -> None:
+        """Sends the engine a signal that ends it, and waits for its end."""
+        assert self.process
+        os.kill(self.pid, number)
+        self.process.wait(timeout=60)
+        self.process = None
+
+    def stop(self) -> None:
+        self.signal_and_wait(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.signal_and_wait(signal.SIGKILL)
+
+    def try_docker(self, *words: str, limit_s: float = DOCKER_LIMIT_S) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [self.work / "bin/docker", *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            check=False,
+        )
+
+    def docker(self, *words: str, limit_s: float = DOCKER_LIMIT_S) -> str:
+        """What a command of docker prints, without the last end of line."""
+        done = self.try_docker(*words, limit_s=limit_s)
+        assert done.returncode == 0, f"docker {' '.join(words)}: {done.stdout}{done.stderr}"
+        return done.stdout.rstrip("\n")
+
+    def inspect(self, container: str, template: str) -> str:
+        return self.docker("inspect", "--format", "{{" + template + "}}", container)
+
+    def container_net(self, container: str) -> Path:
+        """A container's network namespace, as a file that can be entered from here."""
+        key = self.inspect(container, ".NetworkSettings.SandboxKey")
+        return self.root / key.lstrip("/")
+
+    def remove_containers(self) -> None:
+        found = self.docker("ps", "--all", "--quiet").split()
+        if found:
+            self.docker("rm", "--force", *found)
+
+    def proxies(self) -> list[Proxy]:
+        """Those on its host, also if the engine that started them has ended."""
+        return [proxy for proxy in list_proxies() if process_is_in(proxy.pid, self.host.net)]
+
+    def wait_for_no_proxy(self) -> None:
+        wait_until(lambda: not self.proxies(), "no proxy is left")
+
+    def close(self) -> None:
+        """Ends all of it, as it may be in any state."""
+        if self.process and self.pid:
+            os.kill(self.pid, signal.SIGTERM)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                pass
+        if self.keeper:
+            for child in children(self.keeper.pid):
+                os.kill(child, signal.SIGKILL)
+            self.keeper.wait(timeout=30)
+            assert self.keeper.stdout
+            self.keeper.stdout.close()
+        if self.process:
+            self.process.wait(timeout=30)
+            self.process = None
+        remove_control_groups(self.name)
+        shutil.rmtree(self.work)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, by any of its threads."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(word) for word in task.read_text(encoding="utf-8").split()]
+    return found
+
+
+def list_proxies() -> Iterator[Proxy]:
+    """All docker-proxy processes of this machine, by what an engine gives each of them."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+        except OSError:  # it has ended
+            continue
+        if words[1:2] == ["-proto"] and "-container-ip" in words:
+            yield Proxy(int(folder.name), words[:-1])
+
+
+def remove_control_groups(name: str) -> None:
+    """An engine leaves the one that its containers were in; where, is for the machine to say."""
+    for folder in sorted(Path("/sys/fs/cgroup").glob(f"**/{name}"), reverse=True):
+        for inner in sorted(folder.glob("**/"), reverse=True):
+            try:
+                inner.rmdir()
+            except OSError:  # a container's is busy until it has ended
+                pass
