@@ -20,6 +20,8 @@ int inherited_init(void)
 		return -1;
 	if (fstat(INHERITED_STATUS_FD, &info) < 0 || !S_ISFIFO(info.st_mode))
 		return -1;
+	if ((fcntl(INHERITED_STATUS_FD, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		return -1; /* somebody else's, as that of make's job server */
 	return INHERITED_STATUS_FD;
 }
 

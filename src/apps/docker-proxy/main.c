@@ -59,21 +59,23 @@ static int parse_command_line(int argc, char **argv)
 static int make_rule(struct error *err)
 {
 	const struct flags *flags = &proxy.flags;
+	/* a socket that is handed over knows its port */
+	int64_t host_port = flags->use_listen_fd && flags->host_port == -1 ? 0 : flags->host_port;
 
 	if (protocol_parse(flags->proto, &proxy.rule.protocol) < 0)
 		return error_set(err, -EINVAL, "unsupported protocol %.40s: use tcp, udp or sctp",
 				 flags->proto);
-	if (flags->host_port < 0 || flags->host_port > 65535)
+	if (host_port < 0 || host_port > 65535)
 		return error_set(err, -EINVAL,
 				 "host port %lld is outside 0-65535: set it with -host-port",
-				 (long long)flags->host_port);
+				 (long long)host_port);
 	if (flags->container_port < 1 || flags->container_port > 65535)
 		return error_set(
 			err, -EINVAL,
 			"container port %lld is outside 1-65535: set it with -container-port",
 			(long long)flags->container_port);
 	proxy.rule.host = flags->host_ip;
-	proxy.rule.host.port = (uint16_t)flags->host_port;
+	proxy.rule.host.port = (uint16_t)host_port;
 	proxy.rule.container = flags->container_ip;
 	proxy.rule.container.port = (uint16_t)flags->container_port;
 	return 0;
