@@ -10,6 +10,7 @@ from typing import Any
 
 PATIENCE_S = 20.0
 SIOCOUTQ = 0x5411
+SO_RCVBUFFORCE = 33
 
 Handler = Callable[[socket.socket], Any]
 
@@ -123,3 +124,51 @@ class TcpBackend(Backend):
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:  # the client has gone
                     continue
+
+
+Answer = Callable[[bytes, tuple[str, int]], bytes | None]
+
+
+def mirror(data: bytes, _sender: tuple[str, int]) -> bytes:
+    return data
+
+
+def silent(_data: bytes, _sender: tuple[str, int]) -> None:
+    return None
+
+
+class UdpBackend(Backend):
+    """Gives each datagram to `answer`, sends back what that returns, and keeps what it has seen."""
+
+    def __init__(self, answer: Answer, host: str = "127.0.0.1", port: int = 0):
+        self.answer = answer
+        self.seen: list[tuple[bytes, tuple[str, int]]] = []
+        self._socket = socket.socket(family_of(host), socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+        self._socket.bind((host, port))
+        self._socket.settimeout(0.05)
+        self.address = (host, self._socket.getsockname()[1])
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closing:
+            try:
+                data, sender = self._socket.recvfrom(65536)
+            except OSError:  # nothing for a moment, or the news that a client has gone
+                continue
+            self.seen.append((data, sender[:2]))
+            answer = self.answer(data, sender[:2])
+            if answer is not None:
+                self._socket.sendto(answer, sender)
+
+    @property
+    def sources(self) -> list[int]:
+        """The ports that the datagrams so far came from, in order."""
+        return [sender[1] for _, sender in self.seen]
+
+    def close(self) -> None:
+        self._closing = True
+        self._thread.join(PATIENCE_S)
+        self._socket.close()

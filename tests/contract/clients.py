@@ -24,3 +24,11 @@ def udp_client(host: str) -> socket.socket:
     client = socket.socket(family_of(host), socket.SOCK_DGRAM)
     client.settimeout(PATIENCE_S)
     return client
+
+
+def udp_echoes(address: tuple[str, int], data: bytes = HELLO) -> bool:
+    """Whether a datagram comes back, and from where it was sent to."""
+    with udp_client(address[0]) as client:
+        client.sendto(data, address)
+        answer, sender = client.recvfrom(65536)
+        return answer == data and sender[:2] == address

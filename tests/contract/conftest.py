@@ -26,6 +26,9 @@ PROGRAMS = {
 CLONE_NEWNET = 0x40000000
 DESCRIPTORS = 20000
 
+# Of what only ours has, such as its settings.
+fairlead_only = pytest.mark.parametrize("program", ["fairlead"], indirect=True)
+
 Serve = Callable[..., Proxy]
 Launch = Callable[..., Proxy]
 Container = Callable[[Backend], Backend]
