@@ -5,6 +5,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import IO
 
 import pytest
 
@@ -151,7 +152,16 @@ def test_datagrams_from_before_the_start(
         assert client.recvfrom(100) == (b"early", listener.getsockname())
 
 
-def failure(launch: Launch, proto: str, listener: object | None) -> str:
+def test_port_of_the_socket_counts(
+    launch: Launch, opened: Opened, service: tuple[str, int]
+) -> None:
+    listener = opened("127.0.0.1", socket.SOCK_STREAM)
+    words = ["-use-listen-fd", "-container-ip", service[0], "-container-port", str(service[1])]
+    assert launch(*words, listener=listener).read_status() == b"0\n"
+    assert echoes(listener.getsockname())
+
+
+def failure(launch: Launch, proto: str, listener: socket.socket | IO | None) -> str:
     """What dockerd is told of a descriptor 4 that is no good."""
     words = flags(proto, "127.0.0.1", 80, "127.0.0.1", 80)
     proxy = launch(*words, "-use-listen-fd", listener=listener)

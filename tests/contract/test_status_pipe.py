@@ -126,6 +126,21 @@ def test_a_socket_at_descriptor_3_is_left_alone(
             ours.recv(1)
 
 
+def test_a_pipe_to_read_from_is_left_alone(
+    launch: Launch, new_port: Callable[[], int], service: tuple[str, int]
+) -> None:
+    """As that of make's job server."""
+    address = ("127.0.0.1", new_port())
+    reader, writer = os.pipe()
+    try:
+        launch(*flags("tcp", *address, *service), status=reader)
+        wait_for_listener(address)
+        assert echoes(address)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 @pytest.mark.original_fails("it serves on, though nobody is left to stop it")
 def test_ends_when_the_reader_has_gone(launch: Launch, new_port: Callable[[], int]) -> None:
     reader, writer = os.pipe()
