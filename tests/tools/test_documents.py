@@ -232,11 +232,15 @@ def known_paths() -> set[str]:
 
 
 def paths_named(text: str) -> set[str]:
-    """What looks like a path below a folder of the project, or of a room: src/base, relay/flow.c."""
+    """What looks like a path below a folder of the project, or of a room: src/base, relay/flow.c.
+
+    Where a part of it is a word that stands for others, as in src/ROOM/FILE.c, the part before counts.
+    """
     folders = {path.split("/")[0] for path in project_files() if "/" in path}
     folders |= {room.split("/")[0] for room in rooms()}
     first = "|".join(re.escape(folder) for folder in sorted(folders))
-    return set(re.findall(rf"(?<![\w/.<-])(?:{first})(?:/[\w.-]*[\w-])+", text))
+    found = re.findall(rf"(?<![\w/.<-])(?:{first})(?:/[\w.-]*[\w-])+", text)
+    return {re.sub(r"/(?:ROOM|FILE|NAME|PROXY)\b.*", "", path) for path in found}
 
 
 @pytest.mark.parametrize("path", documents())
