@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 PATIENCE_S = 20.0
-SIOCOUTQ = 0x5411
 SO_RCVBUFFORCE = 33
 
 Handler = Callable[[socket.socket], Any]
@@ -72,7 +71,7 @@ class TcpBackend(Backend):
         self.handle = handle
         self.most = most
         self.accepted = 0
-        self._results: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+        self._results: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server((host, port), family=family_of(host), backlog=4096)
@@ -93,11 +92,11 @@ class TcpBackend(Backend):
         self._listener.close()
 
     def _serve(self, connection: socket.socket) -> None:
-        result: tuple[Any, Exception | None]
+        result: tuple[Any, BaseException | None]
         connection.settimeout(PATIENCE_S)
         try:
             result = (self.handle(connection), None)
-        except Exception as error:  # handed to whoever asks for the result
+        except BaseException as error:  # whoever asks for the result gets it, pytest's own too
             result = (None, error)
         with self._lock:
             self._open.discard(connection)

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What acts as the client of a published port."""
 
+import fcntl
+import hashlib
+import random
 import socket
+import struct
 
 from backends import PATIENCE_S, family_of, read_exactly
+from proxy import wait_until
 
+SIOCOUTQ = 0x5411  # linux/sockios.h
 HELLO = b"is anybody there?"
 
 
@@ -32,3 +38,22 @@ def udp_echoes(address: tuple[str, int], data: bytes = HELLO) -> bool:
         client.sendto(data, address)
         answer, sender = client.recvfrom(65536)
         return answer == data and sender[:2] == address
+
+
+def pattern(size: int) -> bytes:
+    """Bytes of which no two stretches are alike, so that none can take another's place."""
+    return random.Random(size).randbytes(size)
+
+
+def wait_for_delivery(it: socket.socket) -> None:
+    """Until the other end's kernel has all that was sent (SIOCOUTQ, tcp(7))."""
+
+    def unconfirmed() -> int:
+        return struct.unpack("i", fcntl.ioctl(it, SIOCOUTQ, bytes(4)))[0]
+
+    wait_until(lambda: unconfirmed() == 0, "confirmation of all bytes")
+
+
+def digest(data: bytes) -> str:
+    """In the place of the bytes, of which pytest would show all."""
+    return f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()}"

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two sockets that a proxy has for one session, and the options that both must have."""
+"""The options of the two sockets that a proxy has for one session."""
 
 import socket
 
 from proxy import Proxy, wait_until
 
-KEEPALIVE_S = 15
-KEEPALIVE_PROBES = 9
+Options = dict[str, int]
+
+READ = {
+    "nodelay": (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+    "keepalive": (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+    "keepalive idle": (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+    "keepalive interval": (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+    "keepalive probes": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+}
 
 
 def peer_of(it: socket.socket) -> tuple[str, int] | None:
@@ -16,28 +23,25 @@ def peer_of(it: socket.socket) -> tuple[str, int] | None:
         return None
 
 
-def session_sockets(
-    proxy: Proxy, client: tuple, backend: tuple[str, int]
-) -> list[socket.socket]:
-    """The proxy's sockets to that client and to that backend, in this order."""
-    found: dict[tuple[str, int], socket.socket] = {}
+def options_of_session(proxy: Proxy, client: tuple, container: tuple) -> dict[str, Options]:
+    """The options towards that client and towards that container."""
+    sides = {client[:2]: "client", container[:2]: "container"}
+    found: dict[str, Options] = {}
 
     def look() -> bool:
         for it in proxy.sockets():
-            if peer_of(it) in (client[:2], backend):
-                found[peer_of(it)] = it
-            else:
-                it.close()
+            with it:
+                side = sides.get(peer_of(it) or ("", 0))
+                if side:
+                    found[side] = {name: it.getsockopt(*READ[name]) for name in READ}
         return len(found) == 2
 
-    wait_until(look, f"sockets to {client} and to {backend}")
-    return [found[client[:2]], found[backend]]
+    wait_until(look, f"sockets to {client} and to {container}")
+    return found
 
 
-def assert_tuned(it: socket.socket) -> None:
-    """As the original does it: no delay, and a dead peer is noticed."""
-    assert it.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-    assert it.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-    assert it.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_S
-    assert it.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == KEEPALIVE_S
-    assert it.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == KEEPALIVE_PROBES
+def assert_tuned(options: Options) -> None:
+    """No delay, and a peer that has died is noticed."""
+    expected = [("nodelay", 1), ("keepalive", 1), ("keepalive probes", 9)]
+    expected += [("keepalive idle", 15), ("keepalive interval", 15)]
+    assert options == dict(expected)

@@ -12,7 +12,7 @@ import pytest
 from backends import TcpBackend, UdpBackend, echo, mirror
 from clients import connect, echoes, udp_client, udp_echoes
 from conftest import Container, Launch, Serve
-from options import assert_tuned, session_sockets
+from options import assert_tuned, options_of_session
 from proxy import flags
 
 pytestmark = pytest.mark.original_fails("-use-listen-fd came with 28.0")
@@ -110,10 +110,7 @@ def test_options_of_a_session(
     with client:
         client.sendall(b"x")
         assert client.recv(1) == b"x"
-        sides = session_sockets(proxy, client.getsockname(), service)
-        for side in sides:
-            with side:
-                assert_tuned(side)
+        assert_tuned(options_of_session(proxy, client.getsockname(), service)["client"])
 
 
 @pytest.mark.parametrize("pktinfo", [True, False], ids=["pktinfo", "no pktinfo"])

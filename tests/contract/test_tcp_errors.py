@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCP: an error on one side is never taken for an end on the other."""
+
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from backends import PATIENCE_S, TcpBackend, read_exactly, reset
+from clients import connect, digest, pattern, wait_for_delivery
+from conftest import Container, Serve
+from proxy import wait_until
+
+clean_end = pytest.mark.original_fails("an error on one side becomes a clean end on the other")
+
+
+@pytest.mark.original_fails("the client sees a clean end")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_refused_by_the_container(serve: Serve, new_port: Callable[[], int], host: str) -> None:
+    proxy = serve(("127.0.0.1", new_port()), host)
+    with pytest.raises(ConnectionResetError):  # which may come before connect has returned
+        with connect(proxy.address) as client:
+            client.recv(1)
+    assert proxy.is_alive()
+
+
+@clean_end
+@pytest.mark.parametrize("size", [0, 1000, 100_000])
+def test_backend_resets(serve: Serve, container: Container, size: int) -> None:
+    data = pattern(size)
+
+    def send_and_reset(connection: socket.socket) -> None:
+        assert connection.recv(2) == b"go"
+        connection.sendall(data)
+        wait_for_delivery(connection)
+        reset(connection)
+
+    proxy = serve(container(TcpBackend(send_and_reset)).address)
+    with connect(proxy.address) as client:
+        client.sendall(b"go")
+        received = read_exactly(client, size)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    assert digest(received) == digest(data)
+
+
+@clean_end
+@pytest.mark.parametrize("size", [0, 1000, 100_000])
+def test_client_resets(serve: Serve, container: Container, size: int) -> None:
+    data = pattern(size)
+
+    def read_and_wait(connection: socket.socket) -> str:
+        received = digest(read_exactly(connection, size))
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+        return received
+
+    backend = container(TcpBackend(read_and_wait))
+    client = connect(serve(backend.address).address)
+    client.sendall(data)
+    wait_for_delivery(client)
+    wait_until(lambda: backend.accepted == 1, "a connection to the backend")
+    reset(client)
+    assert backend.result() == digest(data)
+
+
+@pytest.mark.parametrize("size", [100, 30_000, 1_000_000])
+def test_early_answer_to_a_large_request(serve: Serve, container: Container, size: int) -> None:
+    """
+    As a web server does with 413: it answers, and closes with the request unread, so that a reset
+    follows the answer. The client, still sending, must be able to read it all.
+    """
+    answer = pattern(size)
+
+    def answer_early(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(answer)
+        wait_for_delivery(connection)
+
+    proxy = serve(container(TcpBackend(answer_early)).address)
+    with connect(proxy.address) as client:
+        sender = threading.Thread(target=send_until_error, args=[client, 64 << 20])
+        sender.start()
+        received = read_until_error(client)
+        sender.join(PATIENCE_S)
+    assert digest(received) == digest(answer)
+
+
+def send_until_error(client: socket.socket, size: int) -> None:
+    try:
+        client.sendall(bytes(size))
+    except (ConnectionError, TimeoutError):
+        pass
+
+
+def read_until_error(client: socket.socket) -> bytes:
+    data = b""
+    try:
+        while part := client.recv(1 << 16):
+            data += part
+    except ConnectionResetError:
+        pass
+    return data
