@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .netns import Namespace, process_is_in
+from .netns import Namespace, Place, process_is_in
 from .wait import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,6 +163,7 @@ class Engine:
         self.log = self.work / "engine.log"
         self.process: subprocess.Popen | None = None
         self.pid = 0  # dockerd's
+        self.has_other_options = False
         self.keeper: subprocess.Popen | None = None
         try:
             self._keep()
@@ -212,6 +213,7 @@ class Engine:
     def start(self, *options: str, proxy: str | Path | None = PROXY) -> None:
         """Starts it and waits until it answers. No proxy: the engine is left to find its own."""
         assert self.process is None, "it is running already"
+        self.has_other_options = bool(options) or proxy != PROXY
         words = ["dockerd", "--config-file", f"{self.work}/daemon.json", "--host", self.address]
         words += ["--pidfile", f"{self.work}/docker.pid", "--data-root", f"{self.work}/data"]
         words += ["--exec-root", f"{self.work}/exec", "--cgroup-parent", f"/{self.name}"]
@@ -232,15 +234,15 @@ class Engine:
         assert self.process
         if self.process.poll() is not None:
             self.process = None
-            raise EngineFailed(self.read_log_end())
-        if "API listen on" not in self.log.read_text(encoding="utf-8", errors="replace"):
+            raise EngineFailed("\n".join(self.read_log().splitlines()[-8:]))
+        if "API listen on" not in self.read_log():
             return False
         self.pid = children(self.process.pid)[0]
         return True
 
-    def read_log_end(self) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-8:])
+    def read_log(self) -> str:
+        """What it has said since its last start."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
     def signal_and_wait(self, number: int) -> None:
         """Sends the engine a signal that ends it, and waits for its end."""
@@ -255,7 +257,9 @@ class Engine:
     def kill(self) -> None:
         self.signal_and_wait(signal.SIGKILL)
 
-    def try_docker(self, *words: str, limit_s: float = DOCKER_LIMIT_S) -> subprocess.CompletedProcess:
+    def try_docker(
+        self, *words: str, limit_s: float = DOCKER_LIMIT_S
+    ) -> subprocess.CompletedProcess:
         return subprocess.run(
             [self.work / "bin/docker", *words],
             stdin=subprocess.DEVNULL,
@@ -278,6 +282,9 @@ class Engine:
         """A container's network namespace, as a file that can be entered from here."""
         key = self.inspect(container, ".NetworkSettings.SandboxKey")
         return self.root / key.lstrip("/")
+
+    def container(self, name: str) -> Place:
+        return Place(self.container_net(name))
 
     def remove_containers(self) -> None:
         found = self.docker("ps", "--all", "--quiet").split()

@@ -45,22 +45,13 @@ def open_socket_in(net: Path, family: int, kind: int) -> socket.socket:
     return made[0]
 
 
-class Namespace:
-    """A network namespace, with its lo up."""
+class Place:
+    """A network namespace to make sockets and run commands in."""
 
-    def __init__(self) -> None:
-        hold = "ip link set lo up && echo ready && exec sleep infinity"
-        self.holder = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sh", "-c", hold],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.holder.stdout
-        assert self.holder.stdout.readline() == "ready\n", "cannot make a network namespace"
-        self.net = Path(f"/proc/{self.holder.pid}/ns/net")
+    def __init__(self, net: Path) -> None:
+        self.net = net
         # Not `ip netns exec`, which would give a new /sys that lacks the cgroups.
-        self.enter = ["nsenter", f"--net={self.net}", "--"]
+        self.enter = ["nsenter", f"--net={net}", "--"]
 
     def run(self, *words: str, limit_s: float = 60, check: bool = True) -> str:
         """What a command prints that is run there. It fails with what the command said."""
@@ -110,6 +101,22 @@ class Namespace:
     def is_settled(self) -> bool:
         """Whether all addresses can be used: IPv6 looks for others that have them first."""
         return "tentative" not in self.run("ip", "address")
+
+
+class Namespace(Place):
+    """A network namespace of the lab's own, with its lo up."""
+
+    def __init__(self) -> None:
+        hold = "ip link set lo up && echo ready && exec sleep infinity"
+        self.holder = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sh", "-c", hold],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.holder.stdout
+        assert self.holder.stdout.readline() == "ready\n", "cannot make a network namespace"
+        super().__init__(Path(f"/proc/{self.holder.pid}/ns/net"))
 
     def close(self) -> None:
         self.holder.kill()
