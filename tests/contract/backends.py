@@ -2,6 +2,7 @@
 """What acts as the container: threads of this process that listen on a loopback address."""
 
 import queue
+import select
 import socket
 import struct
 import threading
@@ -171,3 +172,58 @@ class UdpBackend(Backend):
         self._closing = True
         self._thread.join(PATIENCE_S)
         self._socket.close()
+
+
+class EchoLoop(Backend):
+    """Echoes on any number of connections from one thread, which a thread for each could not."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self._listener.setblocking(False)
+        self.address = self._listener.getsockname()
+        self._ours, self._wake = socket.socketpair()
+        self._poll = select.epoll()
+        self._poll.register(self._listener, select.EPOLLIN)
+        self._poll.register(self._wake, select.EPOLLIN)
+        self._connections: dict[int, socket.socket] = {}
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            for fd, _ in self._poll.poll():
+                if fd == self._wake.fileno():
+                    return
+                if fd == self._listener.fileno():
+                    self._accept()
+                else:
+                    self._echo(self._connections[fd])
+
+    def _accept(self) -> None:
+        try:
+            while True:
+                connection, _ = self._listener.accept()
+                self.accepted += 1
+                self._connections[connection.fileno()] = connection
+                self._poll.register(connection, select.EPOLLIN)
+        except BlockingIOError:
+            return
+
+    def _echo(self, connection: socket.socket) -> None:
+        """What comes is short, so that it always fits into the send buffer."""
+        try:
+            data = connection.recv(65536)
+            connection.sendall(data)
+        except ConnectionError:
+            data = b""
+        if not data:
+            del self._connections[connection.fileno()]
+            connection.close()
+
+    def close(self) -> None:
+        self._ours.close()
+        self._thread.join(PATIENCE_S)
+        self._poll.close()
+        for it in [self._wake, self._listener, *self._connections.values()]:
+            it.close()
