@@ -33,13 +33,20 @@ def service(container: Container) -> tuple[str, int]:
     return container(TcpBackend(echo)).address
 
 
-@pytest.mark.parametrize("number", STOPS)
-@pytest.mark.parametrize("proto", ["tcp", "udp"])
-def test_stops_when_idle(serve: Serve, proto: str, number: int) -> None:
-    proxy = serve(("127.0.0.1", 9), proto=proto)
+def stop(proxy: Proxy, number: int) -> None:
+    """Ends it in order and at once."""
     before = time.monotonic()
     assert proxy.stop(number) == 0
     assert time.monotonic() - before < AT_ONCE_S
+
+
+@pytest.mark.original_fails(
+    "it reports success before it handles signals, so this one may kill it", untried=True
+)
+@pytest.mark.parametrize("number", STOPS)
+@pytest.mark.parametrize("proto", ["tcp", "udp"])
+def test_stops_right_after_the_start(serve: Serve, proto: str, number: int) -> None:
+    stop(serve(("127.0.0.1", 9), proto=proto), number)
 
 
 @pytest.mark.parametrize("number", STOPS)
@@ -51,9 +58,7 @@ def test_stops_with_sessions_open(
     for client in clients:
         client.sendall(b"x")
         assert client.recv(1) == b"x"
-    before = time.monotonic()
-    assert proxy.stop(number) == 0
-    assert time.monotonic() - before < AT_ONCE_S
+    stop(proxy, number)
     for client in clients:
         client.close()
 
@@ -68,9 +73,7 @@ def test_stops_while_nobody_reads(
     with connect(proxy.address) as client:
         client.setblocking(False)
         fill(client)
-        before = time.monotonic()
-        assert proxy.stop(number) == 0
-        assert time.monotonic() - before < AT_ONCE_S
+        stop(proxy, number)
 
 
 def fill(client: socket.socket) -> None:
@@ -88,9 +91,7 @@ def test_stops_with_udp_sessions_open(
         with udp_client("127.0.0.1") as client:
             client.sendto(b"x", proxy.address)
             client.recv(1)
-    before = time.monotonic()
-    assert proxy.stop(number) == 0
-    assert time.monotonic() - before < AT_ONCE_S
+    stop(proxy, number)
 
 
 @pytest.mark.parametrize("proto", ["tcp", "udp"])
@@ -101,7 +102,7 @@ def test_port_is_free_at_once(
     first = serve(service, proto=proto)
     if proto == "tcp":
         assert echoes(first.address)
-    assert first.stop() == 0
+    first.stop()
     second = launch(*first.command[1:])
     assert second.read_status() == b"0\n"
     if proto == "tcp":
@@ -138,12 +139,9 @@ def test_environment_and_folder_do_not_matter(
     copy = tmp_path / "proxy"
     shutil.copy(program.path, copy)
     address = ("127.0.0.1", new_port())
-    proxy = Proxy([copy, *flags("tcp", *address, *service)])
-    try:
-        assert proxy.read_status() == b"0\n"
-        assert echoes(address)
-    finally:
-        proxy.close()
+    proxy = launch(*flags("tcp", *address, *service), path=copy)
+    assert proxy.read_status() == b"0\n"
+    assert echoes(address)
 
 
 @pytest.mark.original_fails("Debian links it against the libc")
