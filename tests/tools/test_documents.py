@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds the manual pages and the documents to the sources, so that they stay true.
 
-Settings, end reasons, flags and rooms are read where the programs have them: from the tables in src/
-and from the programs' own usage texts.
+Settings, end reasons, flags and rooms are read where the programs have them: from the tables in
+src/ and from the programs' own usage texts.
 """
 
 import os
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -234,7 +235,7 @@ def known_paths() -> set[str]:
 def paths_named(text: str) -> set[str]:
     """What looks like a path below a folder of the project, or of a room: src/base, relay/flow.c.
 
-    Where a part of it is a word that stands for others, as in src/ROOM/FILE.c, the part before counts.
+    Of one with a word that stands for others, as src/ROOM/FILE.c, what is before it counts.
     """
     folders = {path.split("/")[0] for path in project_files() if "/" in path}
     folders |= {room.split("/")[0] for room in rooms()}
@@ -282,6 +283,30 @@ def test_targets_of_make_exist() -> None:
     for path in documents():
         named = re.findall(r"(?:^ {4}|`)make ([a-z][\w-]*)", read(path), re.M)
         assert set(named) <= targets, path
+
+
+def examples(text: str) -> list[list[str]]:
+    """The command lines of our programs, as a shell takes them."""
+    text = text.replace("\\\\\n", "\\\n").replace("\\\n", " ")
+    line = r"^ *(?:\$ )?(?:build/)?((?:fairlead publish|fairlead-docker-proxy) -\w.*)$"
+    return [shlex.split(found, comments=True) for found in re.findall(line, text, re.M)]
+
+
+@pytest.mark.parametrize("path", documents() + pages())
+def test_examples_are_understood(path: str) -> None:
+    """A flag that no program has is put at the end: it is refused if all before it is well."""
+    for command in examples(read(path)):
+        words = [str(BUILD / command[0]), *command[1:], "-nope"]
+        done = subprocess.run(words, text=True, timeout=10, stderr=subprocess.PIPE)
+        assert done.returncode == 2
+        assert re.match(r".*(unknown flag|flag provided but not defined): -n", done.stderr), command
+
+
+def test_examples_are_found() -> None:
+    """Lest the test above looks at none."""
+    found = [command for path in documents() + pages() for command in examples(read(path))]
+    assert {command[0] for command in found} == {"fairlead", "fairlead-docker-proxy"}
+    assert len(found) >= 6
 
 
 def test_readme_is_short() -> None:
