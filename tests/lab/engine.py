@@ -12,6 +12,7 @@ Engine is of a later generation. The latter is unpacked once, below build-check/
 
 import fcntl
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,7 @@ UNSTABLE_PACKAGES = "docker.io,docker-cli,iptables"
 UNPACK_LIMIT_S = 180
 START_LIMIT_S = 90
 DOCKER_LIMIT_S = 120
+END_LIMIT_S = 30
 
 
 class Unavailable(Exception):
@@ -303,20 +305,27 @@ class Engine:
         if self.process and self.pid:
             os.kill(self.pid, signal.SIGTERM)
             try:
-                self.process.wait(timeout=30)
+                self.process.wait(timeout=END_LIMIT_S)
             except subprocess.TimeoutExpired:
                 pass
         if self.keeper:
-            for child in children(self.keeper.pid):
-                os.kill(child, signal.SIGKILL)
-            self.keeper.wait(timeout=30)
-            assert self.keeper.stdout
-            self.keeper.stdout.close()
+            self._end_keeper()
         if self.process:
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=END_LIMIT_S)
             self.process = None
         remove_control_groups(self.name)
         shutil.rmtree(self.work)
+
+    def _end_keeper(self) -> None:
+        """Process 1 ends with it, as the last of its namespace: then no mount is in use."""
+        assert self.keeper and self.keeper.stdout
+        first = [os.pidfd_open(pid) for pid in children(self.keeper.pid)]
+        self.keeper.kill()
+        self.keeper.wait()
+        self.keeper.stdout.close()
+        for handle in first:
+            select.select([handle], [], [], END_LIMIT_S)
+            os.close(handle)
 
 
 def children(pid: int) -> list[int]:

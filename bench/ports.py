@@ -1,0 +1,294 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What 250 published ports cost under Debian's Docker Engine: its own docker-proxy, and Fairlead.
+
+Each round starts the engine once for each of three subjects, one after the other, so that whatever
+else the machine does meets all of them alike:
+
+    docker-proxy    Debian's
+    fairlead        fairlead-docker-proxy in its place
+    no proxy        --userland-proxy=false: the engine's own work for the same ports, the control
+
+What a proxy takes of the free memory is what a subject takes more than the control of its round.
+Of `docker rm -f` most is the engine's work on its firewall, as the control shows, and a proxy's part
+is lost in it; so the end of the proxies is timed on its own: with the container published once more,
+each is sent SIGINT and waited for, one after the other, as the engine does it.
+"""
+
+import argparse
+import json
+import os
+import select
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from lab.engine import PROXY, Engine, Unavailable, find_installed
+from lab.image import import_webapp
+from lab.netns import Network
+
+FIRST_PORT = 20000
+DOCKER_PROXIES = ["/usr/sbin/docker-proxy", "/usr/bin/docker-proxy"]
+RUN_LIMIT_S = 300
+# Memory is read when it has not moved by more than this for a second; others use this machine too.
+SETTLED_KB = 1024
+SETTLE_LIMIT_S = 20
+
+Values = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Subject:
+    name: str
+    proxy: str | Path | None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table, with how a subject's value comes from its round."""
+
+    title: str
+    unit: str
+    digits: int
+    value: Callable[[Values, Values], float]  # of what was measured, and of the control
+    of_control: bool = False
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What Fairlead is to reach: its median, or that divided by the original's, at most this."""
+
+    title: str
+    row: str
+    at_most: float
+    is_ratio: bool
+
+
+ROWS = {
+    "pss": Row("PSS of a proxy", "kB", 1, lambda own, _: own["pss_kb"]),
+    "memory": Row(
+        "free memory for a proxy",
+        "kB",
+        1,
+        lambda own, control: (own["memory_kb"] - control["memory_kb"]) / own["proxies"],
+    ),
+    "threads": Row("threads of an idle proxy", "", 0, lambda own, _: own["threads"]),
+    "run": Row("docker run", "s", 2, lambda own, _: own["run_s"], True),
+    "rm": Row("docker rm -f", "s", 2, lambda own, _: own["rm_s"], True),
+    "stop": Row("all proxies' end", "s", 3, lambda own, _: own["stop_s"]),
+}
+
+BARS = [
+    Bar("a proxy's PSS is 40 kB at most", "pss", 40, False),
+    Bar("a proxy costs a fifth of the free memory at most", "memory", 0.2, True),
+    Bar("an idle proxy is one thread", "threads", 1, False),
+    Bar("docker run is not slower", "run", 1, True),
+    Bar("stopping the proxies takes half the time at most", "stop", 0.5, True),
+]
+
+
+def find_docker_proxy() -> str:
+    for path in DOCKER_PROXIES:
+        if os.access(path, os.X_OK):
+            return path
+    raise Unavailable(f"Debian's docker-proxy is not at any of {' '.join(DOCKER_PROXIES)}")
+
+
+def read_kb(path: str, name: str) -> int:
+    """A line as `Pss:  28 kB` of a file below /proc."""
+    for line in Path(path).read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise KeyError(f"{path} has no {name}")
+
+
+def read_free_kb() -> int:
+    """MemAvailable once it has settled, or as it is in the end."""
+    deadline = time.monotonic() + SETTLE_LIMIT_S
+    seen: list[int] = []
+    while time.monotonic() < deadline:
+        seen = [*seen[-9:], read_kb("/proc/meminfo", "MemAvailable")]
+        if len(seen) == 10 and max(seen) - min(seen) <= SETTLED_KB:
+            break
+        time.sleep(0.1)
+    return round(statistics.median(seen))
+
+
+def timed(engine: Engine, *words: str) -> float:
+    began = time.monotonic()
+    engine.docker(*words, limit_s=RUN_LIMIT_S)
+    return time.monotonic() - began
+
+
+def stop_proxies(engine: Engine) -> float:
+    """As the engine stops them: SIGINT and wait, one after the other."""
+    handles = [os.pidfd_open(proxy.pid) for proxy in engine.proxies()]
+    began = time.monotonic()
+    for handle in handles:
+        signal.pidfd_send_signal(handle, signal.SIGINT)
+        if not select.select([handle], [], [], 30)[0]:
+            raise SystemExit("ports: a proxy did not end within 30 s of SIGINT")
+    taken = time.monotonic() - began
+    for handle in handles:
+        os.close(handle)
+    return taken
+
+
+def measure_proxies(engine: Engine, ports: int, has_proxy: bool) -> Values:
+    """Those of all ports, as they idle."""
+    pids = [proxy.pid for proxy in engine.proxies()]
+    expected = 2 * ports if has_proxy else 0  # one for each family
+    if len(pids) != expected:
+        raise SystemExit(f"ports: there are {len(pids)} proxies, not {expected}")
+    pss = [read_kb(f"/proc/{pid}/smaps_rollup", "Pss") for pid in pids]
+    threads = [len(os.listdir(f"/proc/{pid}/task")) for pid in pids]
+    return {
+        "proxies": len(pids),
+        "pss_kb": sum(pss) / max(len(pids), 1),
+        "threads": max(threads, default=0),
+    }
+
+
+def measure(engine: Engine, subject: Subject, ports: int) -> Values:
+    """One start of the engine, one container with all ports, its removal."""
+    engine.start(*subject.options, proxy=subject.proxy)
+    # One without a port first: what the engine does once only, it has done then.
+    engine.docker("run", "-d", "--name", "none", "webapp")
+    engine.docker("rm", "-f", "none")
+    last = FIRST_PORT + ports - 1
+    published = f"{FIRST_PORT}-{last}:{FIRST_PORT}-{last}"
+    before = read_free_kb()
+    run_s = timed(engine, "run", "-d", "--name", "many", "-p", published, "webapp")
+    during = read_free_kb()
+    values = measure_proxies(engine, ports, subject.proxy is not None)
+    rm_s = timed(engine, "rm", "-f", "many")
+    engine.wait_for_no_proxy()
+    # Before and after, so that what others take meanwhile counts half.
+    free = (before + read_free_kb()) / 2
+    stop_s = 0.0
+    if subject.proxy is not None:
+        engine.docker("run", "-d", "--name", "many", "-p", published, "webapp", limit_s=RUN_LIMIT_S)
+        stop_s = stop_proxies(engine)
+        engine.docker("rm", "-f", "many", limit_s=RUN_LIMIT_S)
+    engine.stop()
+    return {**values, "run_s": run_s, "rm_s": rm_s, "memory_kb": free - during, "stop_s": stop_s}
+
+
+def measure_rounds(
+    engine: Engine, subjects: list[Subject], rounds: int, ports: int
+) -> dict[str, list[Values]]:
+    measured: dict[str, list[Values]] = {subject.name: [] for subject in subjects}
+    for number in range(1, rounds + 1):
+        for subject in subjects:
+            print(f"round {number} of {rounds}: {subject.name}", file=sys.stderr, flush=True)
+            measured[subject.name].append(measure(engine, subject, ports))
+    return measured
+
+
+def tabulate(measured: dict[str, list[Values]], control: str) -> dict[str, dict[str, list[float]]]:
+    """For each row, each subject's value of each round; the control has no proxy to tell of."""
+    return {
+        key: {
+            name: [row.value(own, base) for own, base in zip(values, measured[control])]
+            for name, values in measured.items()
+            if name != control or row.of_control
+        }
+        for key, row in ROWS.items()
+    }
+
+
+def ratio(table: dict[str, dict[str, list[float]]], key: str, subjects: list[Subject]) -> float:
+    original, ours = (statistics.median(table[key][s.name]) for s in subjects[:2])
+    return ours / original if original > 0 else float("nan")
+
+
+def show(table: dict[str, dict[str, list[float]]], subjects: list[Subject]) -> None:
+    print(f"{'median (least to most)':32}" + "".join(f"{s.name:>25}" for s in subjects) + "  ratio")
+    for key, row in ROWS.items():
+        line = f"{row.title + (f', {row.unit}' if row.unit else ''):32}"
+        for subject in subjects:
+            values = table[key].get(subject.name)
+            text = ""
+            if values:
+                shown = [f"{v:.{row.digits}f}" for v in (min(values), max(values))]
+                text = f"{statistics.median(values):.{row.digits}f} ({' to '.join(shown)})"
+            line += f"{text:>25}"
+        print(f"{line}  {ratio(table, key, subjects):5.2f}")
+
+
+def judge(table: dict[str, dict[str, list[float]]], subjects: list[Subject]) -> list[dict]:
+    """Whether each bar is met. One that cannot be told, as it lacks a number, is not."""
+    found = []
+    for bar in BARS:
+        median = statistics.median(table[bar.row][subjects[1].name])
+        value = ratio(table, bar.row, subjects) if bar.is_ratio else median
+        met = value <= bar.at_most
+        found.append({"bar": bar.title, "value": value, "at_most": bar.at_most, "met": met})
+    return found
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default 3")
+    parser.add_argument("--ports", type=int, default=250, metavar="N", help="default 250")
+    parser.add_argument("--quick", action="store_true", help="one round with 50 ports")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there too")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.ports = 1, 50
+    if options.rounds < 1 or not 1 <= options.ports <= 5000:
+        parser.error("--rounds is 1 or more, --ports 1 to 5000")
+    return options
+
+
+def main() -> int:
+    options = parse_options()
+    try:
+        installation = find_installed()
+        docker_proxy = find_docker_proxy()
+    except Unavailable as reason:
+        print(f"ports: {reason}", file=sys.stderr)
+        return 1
+    subjects = [
+        Subject("docker-proxy", docker_proxy),
+        Subject("fairlead", PROXY),
+        Subject("no proxy", None, ("--userland-proxy=false",)),
+    ]
+    network = Network()
+    engine = None
+    try:
+        engine = Engine(installation, network.host)
+        engine.start()
+        import_webapp(engine)
+        engine.stop()
+        measured = measure_rounds(engine, subjects, options.rounds, options.ports)
+    finally:
+        if engine:
+            engine.close()
+        network.close()
+    table = tabulate(measured, subjects[2].name)
+    load = os.getloadavg()[0]
+    print(f"Docker Engine {installation.version}, {options.ports} ports, {options.rounds} rounds;")
+    print(f"{os.cpu_count()} processors, load of the machine at the end {load:.1f}\n")
+    show(table, subjects)
+    print()
+    bars = judge(table, subjects)
+    for bar in bars:
+        verdict = "met    " if bar["met"] else "NOT met"
+        print(f"{verdict}  {bar['bar']}: {bar['value']:.2f}, bar {bar['at_most']:g}")
+    if options.json:
+        result = {"engine": installation.version, "ports": options.ports, "measured": measured}
+        result |= {"rows": table, "bars": bars, "load": load, "processors": os.cpu_count()}
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
