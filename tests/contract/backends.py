@@ -163,6 +163,9 @@ class UdpBackend(Backend):
             if answer is not None:
                 self._socket.sendto(answer, sender)
 
+    def send(self, data: bytes, address: tuple[str, int]) -> None:
+        self._socket.sendto(data, address)
+
     @property
     def sources(self) -> list[int]:
         """The ports that the datagrams so far came from, in order."""

@@ -3,7 +3,7 @@
 
 import socket
 
-from proxy import Proxy, wait_until
+from proxy import Proxy, peer_of, wait_until
 
 Options = dict[str, int]
 
@@ -14,13 +14,6 @@ READ = {
     "keepalive interval": (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
     "keepalive probes": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
 }
-
-
-def peer_of(it: socket.socket) -> tuple[str, int] | None:
-    try:
-        return it.getpeername()[:2]
-    except OSError:  # a listener
-        return None
 
 
 def options_of_session(proxy: Proxy, client: tuple, container: tuple) -> dict[str, Options]:

@@ -176,6 +176,22 @@ class Proxy:
             os.close(pidfd)
         return found
 
+    def sockets_to(self, address: tuple[str, int]) -> list[tuple[str, int]]:
+        """The local addresses of its sockets that are connected there."""
+        found = []
+        for it in self.sockets():
+            with it:
+                if peer_of(it) == address:
+                    found.append(it.getsockname()[:2])
+        return found
+
+
+def peer_of(it: socket.socket) -> tuple[str, int] | None:
+    try:
+        return it.getpeername()[:2]
+    except OSError:  # a listener
+        return None
+
 
 def read_to_end(fd: int, patience_s: float = PATIENCE_S) -> bytes:
     end = time.monotonic() + patience_s
