@@ -21,6 +21,11 @@ static bool is_notable(const struct published_port *port, enum end_reason reason
 	return reason != END_STOPPED || port->rule.protocol != PROTOCOL_UDP;
 }
 
+static const char *plural(uint64_t number)
+{
+	return number == 1 ? "" : "s";
+}
+
 /* "2 refused, 1 connect-timeout": what did not end well, so that it is seen without a log. */
 static void print_notes(FILE *out, const struct published_port *port)
 {
@@ -35,13 +40,13 @@ static void print_notes(FILE *out, const struct published_port *port)
 		separator = ", ";
 	}
 	if (counters->dropped_datagrams > 0) {
-		(void)fprintf(out, "%s%" PRIu64 " datagrams dropped", separator,
-			      counters->dropped_datagrams);
+		(void)fprintf(out, "%s%" PRIu64 " datagram%s dropped", separator,
+			      counters->dropped_datagrams, plural(counters->dropped_datagrams));
 		separator = ", ";
 	}
 	if (counters->refused_datagrams > 0)
-		(void)fprintf(out, "%s%" PRIu64 " datagrams refused", separator,
-			      counters->refused_datagrams);
+		(void)fprintf(out, "%s%" PRIu64 " datagram%s refused", separator,
+			      counters->refused_datagrams, plural(counters->refused_datagrams));
 }
 
 static void print_port(FILE *out, const struct published_port *port)
@@ -77,5 +82,5 @@ void summary_print(FILE *out, const struct publisher *publisher)
 	}
 	if (unused > 0)
 		(void)fprintf(out, "%u %sport%s carried nothing\n", unused,
-			      used > 0 ? "other " : "", unused == 1 ? "" : "s");
+			      used > 0 ? "other " : "", plural(unused));
 }
