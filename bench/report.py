@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a run recorded to tables that a person reads. Nothing here measures.
+
+A record is what one JSON file holds:
+	machine, versions, command, plan
+	peers      by name: title, version; or missing: what to install
+	figures    list of {round, workload, peer, values: {name: number}} or {..., error: sentence}
+
+A ratio is Fairlead's figure divided by the peer's of the same round, so that what else the machine
+did then touches both; its median, least and most over the rounds are shown.
+"""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from metrics import ADDED, BARS, METRICS, Bar
+
+OURS = "fairlead"
+LIMIT = "dnat"
+
+Record = dict[str, Any]
+# By metric, then peer, then round.
+Figures = dict[str, dict[str, dict[int, float]]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    median: float
+    least: float
+    most: float
+
+
+def spread(values: Iterable[float]) -> Spread:
+    found = sorted(values)
+    return Spread(statistics.median(found), found[0], found[-1])
+
+
+def collect(record: Record) -> Figures:
+    """All figures of a record, with those that are differences to the kernel's translation."""
+    found: Figures = {}
+    for entry in record["figures"]:
+        for name, value in entry.get("values", {}).items():
+            metric = f"{entry['workload']}.{name}"
+            found.setdefault(metric, {}).setdefault(entry["peer"], {})[entry["round"]] = value
+    for added, base in ADDED.items():
+        limit = found.get(base, {}).get(LIMIT, {})
+        for peer, rounds in found.get(base, {}).items():
+            same = {n: value - limit[n] for n, value in rounds.items() if n in limit}
+            if peer != LIMIT and same:
+                found.setdefault(added, {})[peer] = same
+    return {metric: found[metric] for metric in METRICS if metric in found}
+
+
+def ratios(figures: Figures, metric: str, peer: str) -> list[float]:
+    """Ours divided by the peer's, round by round, where both have a figure."""
+    ours = figures.get(metric, {}).get(OURS, {})
+    theirs = figures.get(metric, {}).get(peer, {})
+    return [ours[n] / theirs[n] for n in sorted(ours) if theirs.get(n)]
+
+
+def best_peer(figures: Figures, metric: str, names: Iterable[str]) -> str | None:
+    """The one of the named with the best median."""
+    medians = {
+        name: spread(figures[metric][name].values()).median
+        for name in names
+        if figures.get(metric, {}).get(name)
+    }
+    if not medians:
+        return None
+    choose = max if METRICS[metric].more_is_better else min
+    return choose(medians, key=medians.__getitem__)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    bar: Bar
+    value: Spread
+    peer: str | None
+    reached: bool
+
+
+def judge(figures: Figures, bar: Bar) -> Verdict | None:
+    """None: there is no figure to hold against the bar."""
+    if bar.against:
+        peer = best_peer(figures, bar.metric, bar.against)
+        values = ratios(figures, bar.metric, peer) if peer else []
+        up = METRICS[bar.metric].more_is_better
+    else:
+        peer, up = None, False
+        values = list(figures.get(bar.metric, {}).get(OURS, {}).values())
+    if not values:
+        return None
+    value = spread(values)
+    reached = value.median >= bar.limit if up else value.median <= bar.limit
+    return Verdict(bar, value, peer, reached)
+
+
+def number(value: float) -> str:
+    """Three digits that count, and no more."""
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
+    return f"{value:.{decimals}f}"
+
+
+def percent_spread(value: Spread) -> str:
+    """Half of what lies between least and most, in percent of the median."""
+    if not value.median:
+        return ""
+    return f"±{abs((value.most - value.least) / 2 / value.median) * 100:.0f}%"
+
+
+Rows = list[list[str]]
+
+
+def figure_rows(record: Record, figures: Figures) -> Rows:
+    names = [name for name in record["peers"] if any(name in row for row in figures.values())]
+    rows = [["", *names]]
+    for metric, by_peer in figures.items():
+        row = [f"{METRICS[metric].title}, {METRICS[metric].unit}"]
+        for name in names:
+            value = spread(by_peer[name].values()) if by_peer.get(name) else None
+            row.append(f"{number(value.median)} {percent_spread(value)}" if value else "")
+        rows.append(row)
+    return rows
+
+
+def ratio_rows(record: Record, figures: Figures) -> Rows:
+    names = [name for name in record["peers"] if name != OURS]
+    names = [name for name in names if any(ratios(figures, m, name) for m in figures)]
+    rows = [["ours / peer", *names]]
+    for metric in figures:
+        # A ratio of differences that may be near nought, or below, says nothing.
+        if metric in ADDED:
+            continue
+        up = "more" if METRICS[metric].more_is_better else "less"
+        row = [f"{METRICS[metric].title} ({up} is better)"]
+        for name in names:
+            values = ratios(figures, metric, name)
+            row.append(ratio_text(spread(values)) if values else "")
+        if any(row[1:]):
+            rows.append(row)
+    return rows
+
+
+def ratio_text(value: Spread) -> str:
+    return f"{value.median:.2f} ({value.least:.2f}-{value.most:.2f})"
+
+
+def bar_rows(figures: Figures) -> Rows:
+    rows = [["bar", "at", "is", "against", ""]]
+    for bar in BARS:
+        verdict = judge(figures, bar)
+        if not verdict:
+            continue
+        metric = METRICS[bar.metric]
+        up = metric.more_is_better and bool(bar.against)
+        value = verdict.value
+        text = ratio_text(value) if bar.against else f"{number(value.median)} {metric.unit}"
+        limit = f"{'least' if up else 'most'} {bar.limit:g}"
+        reached = "reached" if verdict.reached else "NOT REACHED"
+        rows.append([metric.title, limit, text, verdict.peer or "", reached])
+    return rows
+
+
+def text_table(rows: Rows) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def markdown_table(rows: Rows) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|---|" + "---:|" * (len(rows[0]) - 1))
+    return "\n".join(lines)
+
+
+def peer_lines(record: Record) -> list[str]:
+    lines = []
+    for name, peer in record["peers"].items():
+        about = f"version {peer['version']}" if "version" in peer else f"missing: {peer['missing']}"
+        lines.append(f"{name}: {peer['title']}, {about}")
+    return lines
+
+
+def error_lines(record: Record) -> list[str]:
+    return [
+        f"round {entry['round']}, {entry['workload']}, {entry['peer']}: {entry['error']}"
+        for entry in record["figures"]
+        if "error" in entry
+    ]
+
+
+def text_report(record: Record) -> str:
+    figures = collect(record)
+    parts = ["\n".join(peer_lines(record)), text_table(figure_rows(record, figures))]
+    for rows in (ratio_rows(record, figures), bar_rows(figures)):
+        if len(rows) > 1:
+            parts.append(text_table(rows))
+    if error_lines(record):
+        parts.append("No figure:\n" + "\n".join(error_lines(record)))
+    return "\n\n".join(parts)
+
+
+CONDITIONS = """\
+Clients, host and box are network namespaces of one machine, joined by veth pairs as they come
+(offloads on, MTU 1500). Clients reach the proxies over IPv6, the kernel's DNAT over IPv4; the box
+has IPv4 only. Load generator, proxy and backend share the processors, and nothing is pinned. So the
+rates are not those of separate machines; the ratios say who leaves more to the others.
+
+* The peers take turns within each workload, and all of that is a round. A ratio is ours divided by
+  theirs in the same round. Shown are medians, with the least and the most (±: half the distance).
+* Bulk: both ends discard what they receive without copying it. What is sent is copied.
+* New connections: connect, one HTTP request, and the backend closes after the answer.
+* UDP: sent datagram by datagram, without segmentation offload, as remote clients would. One way: as
+  many as can be sent; what arrives at the backend is counted. With replies: 64 under way for one
+  client, one for each of 100.
+* CPU is user and system time of the proxy's processes. What the kernel does for packets in
+  interrupts counts towards whoever runs then, so it is a share of the truth for every peer.
+* Memory is PSS of the proxy's processes, without what sockets hold in the kernel. Sessions are idle
+  ones that have carried one byte each way. socat has one process for each session.
+* The kernel tracks connections while DNAT is measured and not otherwise."""
+
+
+def markdown_report(record: Record) -> str:
+    figures = collect(record)
+    machine = record["machine"]
+    lines = ["<!-- SPDX-License-Identifier: Apache-2.0 -->", "# Fairlead beside its peers", ""]
+    lines += [f"Written by `bench/run --results` on {record['date']}, from this run:", ""]
+    lines += [f"    {' '.join(record['command'])}", ""]
+    lines += [f"* {name}: {value}" for name, value in machine.items()]
+    lines += [f"* {line}" for line in peer_lines(record)]
+    lines += ["", "## How", "", CONDITIONS, ""]
+    bars = bar_rows(figures)
+    if len(bars) > 1:
+        lines += ["## Bars", "", markdown_table(bars), ""]
+    lines += ["## Ratios", "", markdown_table(ratio_rows(record, figures)), ""]
+    lines += ["## Figures", "", markdown_table(figure_rows(record, figures)), ""]
+    if error_lines(record):
+        lines += ["## No figure", "", *[f"* {line}" for line in error_lines(record)], ""]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Change:
+    metric: str
+    peer: str
+    before: float
+    after: float
+
+    @property
+    def loss_percent(self) -> float:
+        """How much worse the ratio became; below nought where it became better."""
+        if METRICS[self.metric].more_is_better:
+            return (1 - self.after / self.before) * 100
+        return (self.after / self.before - 1) * 100
+
+
+def changes(old: Record, new: Record) -> list[Change]:
+    """The median ratio of each metric to each peer that both records have."""
+    before, after = collect(old), collect(new)
+    found = []
+    for metric in before:
+        if metric in ADDED:
+            continue
+        for peer in before[metric]:
+            first, second = ratios(before, metric, peer), ratios(after, metric, peer)
+            if peer == OURS or not first or not second:
+                continue
+            change = Change(metric, peer, spread(first).median, spread(second).median)
+            if change.before > 0:
+                found.append(change)
+    return found

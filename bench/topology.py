@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the benchmark runs: three namespaces, and processes in them that are metered.
+
+	client  2001:db8::100, 192.0.2.100 -- 2001:db8::2, 192.0.2.2  host  172.30.0.1 -- 172.30.0.2  box
+
+The box has IPv4 only, as the containers have that this is about. Nothing has a name that could be
+left behind: namespaces and processes end with the one that started them, however that ends.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from lab.netns import Namespace, Network
+
+BUILD = Path(os.environ.get("FAIRLEAD_BUILD", "build"))
+if not BUILD.is_absolute():
+    BUILD = ROOT / BUILD
+LOAD = BUILD / "bench/load"
+
+GATEWAY_IP4 = "172.30.0.1"
+BACKEND_IP4 = "172.30.0.2"
+BACKEND_PORT = 9000
+PROXY_PORT = 8080
+
+START_LIMIT_S = 20
+END_LIMIT_S = 20
+# What a measurement may take beyond the time that it was told.
+SLACK_S = 60
+
+
+class Failed(Exception):
+    """A measurement that gave no figure, with the reason."""
+
+
+def start(namespace: Namespace, words: list[str], **options: object) -> subprocess.Popen:
+    """Starts a program in a namespace; its process id is that of the program itself.
+
+    It leads a process group, so that Ctrl-C reaches this program alone, which then tidies up.
+    """
+    chain = [*namespace.enter, "setpriv", "--pdeathsig", "KILL", *words]
+    return subprocess.Popen(chain, process_group=0, **options)  # type: ignore[call-overload]
+
+
+def end(process: subprocess.Popen) -> None:
+    """Ends a program, and then all that it started."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(END_LIMIT_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all below it that have not ended."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for word in task.read_text(encoding="utf-8").split():
+                found += tree(int(word))
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process, its threads and all below it, ended ones included.
+
+    A living process has a clock that counts in ns (clock_getcpuclockid(3) tells how it is named);
+    those that it has waited for are summed in ticks.
+    """
+    seconds = 0.0
+    for member in tree(pid):
+        with contextlib.suppress(OSError):
+            seconds += time.clock_gettime((~member << 3) | 2)
+            stat = Path(f"/proc/{member}/stat").read_text(encoding="utf-8", errors="replace")
+            waited = stat.rpartition(")")[2].split()[13:15]
+            seconds += sum(map(int, waited)) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+def pss_bytes(pids: list[int]) -> int:
+    """Memory of processes, pages that are shared being shared out."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+            line = next(line for line in text.splitlines() if line.startswith("Pss:"))
+            total += int(line.split()[1]) * 1024
+    return total
+
+
+def descriptors(pid: int) -> int:
+    return sum(len(os.listdir(f"/proc/{member}/fd")) for member in tree(pid))
+
+
+class Lab:
+    """The namespaces, with the backend in the box. A context manager."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Lab":
+        with self.stack:
+            self._make()
+            self.stack = self.stack.pop_all()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.stack.close()
+
+    def _make(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="fairlead-bench-"))
+        self.stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        network = Network()
+        self.stack.callback(network.close)
+        self.client, self.host = network.client, network.host
+        self.box = Namespace()
+        self.stack.callback(self.box.close)
+        self._link_box()
+        # Connections are opened faster than ports come back from TIME_WAIT.
+        set_sysctl(self.client, "net/ipv4/ip_local_port_range", "1024 65535")
+        set_sysctl(self.client, "net/ipv4/tcp_tw_reuse", "1")
+        set_sysctl(self.host, "net/ipv4/ip_forward", "1")
+        self._start_backend()
+
+    def _link_box(self) -> None:
+        set_sysctl(self.box, "net/ipv6/conf/all/disable_ipv6", "1")
+        host, box = str(self.host.holder.pid), str(self.box.holder.pid)
+        words = ["ip", "link", "add", "eth2", "netns", host]
+        subprocess.run([*words, "type", "veth", "peer", "name", "eth0", "netns", box], check=True)
+        for namespace, link, address in [
+            (self.host, "eth2", GATEWAY_IP4),
+            (self.box, "eth0", BACKEND_IP4),
+        ]:
+            namespace.run("ip", "link", "set", link, "up")
+            namespace.run("ip", "address", "add", f"{address}/24", "dev", link)
+        self.box.run("ip", "route", "add", "default", "via", GATEWAY_IP4)
+
+    def _start_backend(self) -> None:
+        words = [str(LOAD), "serve", f"address={BACKEND_IP4}", f"port={BACKEND_PORT}"]
+        words += [f"counters={self.counters}", f"workers={self.workers}"]
+        backend = start(self.box, words, stdout=subprocess.PIPE, text=True)
+        self.stack.callback(end, backend)
+        assert backend.stdout
+        for _ in range(self.workers):
+            if backend.stdout.readline() != "ready\n":
+                raise Failed("the backend did not start")
+
+    @property
+    def counters(self) -> Path:
+        return self.folder / "counters"
+
+    def client_words(self, mode: str, address: str, **options: object) -> list[str]:
+        words = [str(LOAD), mode, f"address={address}", f"port={PROXY_PORT}"]
+        words += [f"counters={self.counters}"]
+        return words + [f"{name}={value}" for name, value in options.items()]
+
+    def run_client(self, mode: str, address: str, **options: object) -> dict[str, float]:
+        """Runs a client to its end; what it measured."""
+        options.setdefault("workers", self.workers)
+        limit_s = float(str(options["seconds"])) + float(str(options["warmup"])) + SLACK_S
+        words = self.client_words(mode, address, **options)
+        process = start(self.client, words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            output, errors = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"the client had not ended after {limit_s:.0f} s") from None
+        finally:
+            end(process)
+        if process.returncode != 0:
+            raise Failed(last_line(errors.decode()) or f"the client ended {process.returncode}")
+        return json.loads(output)
+
+    @contextlib.contextmanager
+    def held_client(self, mode: str, address: str, **options: object):
+        """Runs a client that holds what it has opened until the block ends."""
+        words = self.client_words(mode, address, **options)
+        with holding(self.client, words) as process:
+            yield process
+
+    def is_bound(self, protocol: str, port: int) -> bool:
+        """Whether a socket of the host takes clients at a port."""
+        state = {"tcp": "0A", "udp": "07"}[protocol]
+        for family in ("", "6"):
+            text = Path(f"/proc/{self.host.holder.pid}/net/{protocol}{family}").read_text("utf-8")
+            for line in text.splitlines()[1:]:
+                fields = line.split()
+                if int(fields[1].rpartition(":")[2], 16) == port and fields[3] == state:
+                    return True
+        return False
+
+    def wait_until_bound(self, process: subprocess.Popen, protocol: str, port: int) -> None:
+        deadline = time.monotonic() + START_LIMIT_S
+        while not self.is_bound(protocol, port):
+            if process.poll() is not None:
+                raise Failed(f"it ended with {process.returncode} instead of starting")
+            if time.monotonic() > deadline:
+                raise Failed(f"it did not start within {START_LIMIT_S} s")
+            time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def holding(namespace: Namespace, words: list[str]):
+    """A program of bench/load that says "ready", and goes on when its standard input ends."""
+    pipe = subprocess.PIPE
+    process = start(namespace, words, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    try:
+        assert process.stdout and process.stderr
+        if process.stdout.readline() != "ready\n":
+            raise Failed(last_line(process.stderr.read()) or "the client did not start")
+        yield process
+    finally:
+        end(process)
+
+
+def last_line(text: str) -> str:
+    return (text.splitlines() or [""])[-1]
+
+
+def set_sysctl(namespace: Namespace, name: str, value: str) -> None:
+    namespace.run("sh", "-c", f"echo {value} >/proc/sys/{name}")
+
