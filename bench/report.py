@@ -108,9 +108,9 @@ def number(value: float) -> str:
 
 def percent_spread(value: Spread) -> str:
     """Half of what lies between least and most, in percent of the median."""
-    if not value.median:
+    if not value.median or value.least == value.most:
         return ""
-    return f"±{abs((value.most - value.least) / 2 / value.median) * 100:.0f}%"
+    return f" ±{abs((value.most - value.least) / 2 / value.median) * 100:.0f}%"
 
 
 Rows = list[list[str]]
@@ -123,7 +123,7 @@ def figure_rows(record: Record, figures: Figures) -> Rows:
         row = [f"{METRICS[metric].title}, {METRICS[metric].unit}"]
         for name in names:
             value = spread(by_peer[name].values()) if by_peer.get(name) else None
-            row.append(f"{number(value.median)} {percent_spread(value)}" if value else "")
+            row.append(f"{number(value.median)}{percent_spread(value)}" if value else "")
         rows.append(row)
     return rows
 
@@ -147,6 +147,8 @@ def ratio_rows(record: Record, figures: Figures) -> Rows:
 
 
 def ratio_text(value: Spread) -> str:
+    if value.least == value.most:
+        return f"{value.median:.2f}"
     return f"{value.median:.2f} ({value.least:.2f}-{value.most:.2f})"
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from lab.netns import Namespace, Network
+from lab.netns import HOST_OTHER_IP6, Namespace, Network
 
 BUILD = Path(os.environ.get("FAIRLEAD_BUILD", "build"))
 if not BUILD.is_absolute():
@@ -130,6 +130,8 @@ class Lab:
         self.client, self.host = network.client, network.host
         self.box = Namespace()
         self.stack.callback(self.box.close)
+        # docker-proxy answers UDP clients from whichever of its addresses the kernel prefers.
+        self.host.run("ip", "address", "del", f"{HOST_OTHER_IP6}/64", "dev", "eth1")
         self._link_box()
         # Connections are opened faster than ports come back from TIME_WAIT.
         set_sysctl(self.client, "net/ipv4/ip_local_port_range", "1024 65535")
