@@ -152,6 +152,11 @@ class Proxy:
                 return line.partition(":")[2].strip()
         raise KeyError(name)
 
+    def cpu_s(self) -> float:
+        """The processor time that it has had: fields 14 and 15, after the name, proc(5)."""
+        words = self.proc("stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def descriptors(self) -> dict[int, str]:
         found = {}
         for link in self.proc("fd").iterdir():

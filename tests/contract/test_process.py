@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from backends import TcpBackend, UdpBackend, echo, mirror
+from backends import TcpBackend, UdpBackend, echo, mirror, read_exactly
 from clients import connect, echoes, udp_client
 from conftest import Container, Launch, Serve
 from proxy import PATIENCE_S, STATUS_FD, Program, Proxy, environment, flags, read_to_end
@@ -123,6 +123,33 @@ def test_raises_its_descriptor_limit(serve: Serve, service: tuple[str, int]) -> 
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     proxy = serve(service, limits=(256, hard))
     assert resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_idle_sessions_cost_no_processor_time(serve: Serve, container: Container) -> None:
+    """Of every state that a session can rest in."""
+    backend = container(TcpBackend(end_or_wait))
+    proxy = serve(backend.address)
+    clients = {what: connect(proxy.address) for what in (b"wait", b"end", b"stuff", b"half")}
+    try:
+        for what, client in clients.items():
+            client.sendall(what.ljust(5))
+        clients[b"half"].shutdown(socket.SHUT_WR)
+        clients[b"stuff"].setblocking(False)
+        fill(clients[b"stuff"])
+        assert clients[b"end"].recv(1) == b""
+        before_s = proxy.cpu_s()
+        time.sleep(1.5)
+        assert proxy.cpu_s() - before_s < 0.3
+    finally:
+        for client in clients.values():
+            client.close()
+
+
+def end_or_wait(connection: socket.socket) -> None:
+    """Ends its own side if it is told to, and reads no more than that."""
+    if read_exactly(connection, 5) == b"end  ":
+        connection.shutdown(socket.SHUT_WR)
+    time.sleep(PATIENCE_S)
 
 
 @pytest.mark.original_fails("Go's runtime has a thread for each processor, and more")

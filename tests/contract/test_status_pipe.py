@@ -98,6 +98,14 @@ def test_descriptor_3_is_a_file(
     assert echoes(address)
 
 
+@pytest.mark.original_fails("it keeps the reason to itself")
+def test_by_hand_a_failure_is_told_on_stderr(launch: Launch, new_port: Callable[[], int]) -> None:
+    proxy = launch(*flags("tcp", "192.0.2.1", new_port(), *TARGET), status=SILENT)
+    assert proxy.wait() == 1
+    assert "cannot assign requested address" in proxy.errors()
+    assert proxy.errors().count("\n") == 1
+
+
 @pytest.mark.original_fails("it writes to whatever descriptor 3 is")
 def test_a_file_at_descriptor_3_is_left_alone(
     launch: Launch, new_port: Callable[[], int], service: tuple[str, int], tmp_path: Path

@@ -25,6 +25,15 @@ def test_refused_by_the_container(serve: Serve, new_port: Callable[[], int], hos
     assert proxy.is_alive()
 
 
+@pytest.mark.original_fails("the client sees a clean end")
+def test_no_route_to_the_container(serve: Serve) -> None:
+    proxy = serve(("198.51.100.1", 80))
+    with pytest.raises(ConnectionResetError):
+        with connect(proxy.address) as client:
+            client.recv(1)
+    assert proxy.is_alive()
+
+
 @clean_end
 @pytest.mark.parametrize("size", [0, 1000, 100_000])
 def test_backend_resets(serve: Serve, container: Container, size: int) -> None:
@@ -85,6 +94,34 @@ def test_early_answer_to_a_large_request(serve: Serve, container: Container, siz
         received = read_until_error(client)
         sender.join(PATIENCE_S)
     assert digest(received) == digest(answer)
+
+
+@clean_end
+def test_slow_client_gets_all_before_the_reset(serve: Serve, container: Container) -> None:
+    answer = pattern(1_000_000)
+
+    def answer_and_reset(connection: socket.socket) -> None:
+        assert connection.recv(2) == b"go"
+        connection.sendall(answer)
+        wait_for_delivery(connection)
+        reset(connection)
+
+    backend = container(TcpBackend(answer_and_reset))
+    with small_connection(serve(backend.address).address) as client:
+        client.sendall(b"go")
+        backend.result()  # the backend is gone before the client has read a byte
+        assert digest(read_exactly(client, len(answer))) == digest(answer)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def small_connection(address: tuple[str, int]) -> socket.socket:
+    """Of which the client's kernel holds little that is unread."""
+    client = socket.socket()
+    client.settimeout(PATIENCE_S)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(address)
+    return client
 
 
 def send_until_error(client: socket.socket, size: int) -> None:

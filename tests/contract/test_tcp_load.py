@@ -61,6 +61,9 @@ def test_more_clients_than_descriptors(serve: Serve, container: Container) -> No
         waiting[client] = b"%03d" % number
     most_at_once = len(answered(waiting, 1.0))
     assert 0 < most_at_once < MORE_CLIENTS, "as if there were no limit"
+    before_s = proxy.cpu_s()
+    time.sleep(1.0)
+    assert proxy.cpu_s() - before_s < 0.3, "it is busy waiting"
     while waiting:
         assert proxy.is_alive()
         ready = answered(waiting, PATIENCE_S)

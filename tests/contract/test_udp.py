@@ -152,6 +152,20 @@ def test_session_survives_refusals(
     assert again.sources[-1] == backend.sources[0]
 
 
+def test_client_that_left(serve: Serve, container: Container) -> None:
+    """Answers that nobody takes do no harm to others."""
+    backend = container(UdpBackend(mirror))
+    proxy = serve(backend.address, proto="udp")
+    with udp_client("127.0.0.1") as client:
+        client.sendto(b"x", proxy.address)
+        assert client.recv(1) == b"x"
+    before = refusals()
+    for _ in range(3):
+        backend.send(b"late", backend.seen[0][1])
+    wait_until(lambda: refusals() >= before + 3, "three answers that nobody takes")
+    assert udp_echoes(proxy.address)
+
+
 def test_many_clients_at_once(serve: Serve, service: tuple[str, int]) -> None:
     proxy = serve(service, "::1", "udp")
     clients = [udp_client("::1") for _ in range(500)]

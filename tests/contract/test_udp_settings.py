@@ -3,6 +3,8 @@
 
 import time
 
+import pytest
+
 from backends import UdpBackend, mirror, silent
 from clients import udp_client
 from conftest import Container, Serve, fairlead_only
@@ -54,6 +56,18 @@ def test_answers_keep_a_client(serve: Serve, container: Container) -> None:
             backend.send(b"%d" % number, backend.seen[0][1])
             assert client.recv(100) == b"%d" % number
             time.sleep(0.1)
+
+
+@pytest.mark.original_fails("without a descriptor for it, a new client is dropped")
+def test_more_clients_than_descriptors(serve: Serve, container: Container) -> None:
+    """The one that was idle longest makes room."""
+    backend = container(UdpBackend(mirror))
+    proxy = serve(backend.address, proto="udp", limits=(64, 64))
+    for number in range(100):
+        with udp_client("127.0.0.1") as client:
+            client.settimeout(3)
+            client.sendto(b"%d" % number, proxy.address)
+            assert client.recv(100) == b"%d" % number
 
 
 @fairlead_only
