@@ -8,7 +8,9 @@ settings are in this file. Each is started anew for each measurement.
 import contextlib
 import os
 import re
+import resource
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -63,8 +65,15 @@ class Peer:
     protocols: tuple[str, ...] = ("tcp",)
     sessions_max: int = SESSIONS_MAX
     """A process for each session is not to fill the machine."""
+    descriptors_each: int = 2
+    """Of a session, at the least."""
     drop_in: bool = False
     """Whether it can be started as dockerd starts its proxies."""
+
+    def sessions(self, wanted: int) -> int:
+        """As many of the wanted as it can hold open at a time, some descriptors left for it."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        return min(wanted, self.sessions_max, (limit - 500) // self.descriptors_each)
 
     @contextlib.contextmanager
     def running(self, lab: Lab, protocol: str) -> Iterator[Running]:
@@ -227,8 +236,6 @@ def start_socket_proxyd(
     lab: Lab, protocol: str, program: Path, stack: contextlib.ExitStack
 ) -> subprocess.Popen:
     """As systemd hands it its socket: descriptor 3, and two variables (sd_listen_fds(3))."""
-    import socket
-
     listener = stack.enter_context(lab.host.open_socket(socket.AF_INET6, socket.SOCK_STREAM))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("::", PROXY_PORT))
@@ -260,6 +267,7 @@ PEERS = [
         ["dockerd", "--version"],
         start_drop_in,
         BOTH,
+        descriptors_each=6,
         drop_in=True,
     ),
     Peer(
@@ -270,6 +278,7 @@ PEERS = [
         ["", "-version"],
         start_drop_in,
         BOTH,
+        descriptors_each=6,
         drop_in=True,
     ),
     Peer("haproxy", "HAProxy", program("haproxy"), "haproxy", ["", "-v"], start_haproxy),
@@ -290,5 +299,6 @@ PEERS = [
         "systemd",
         ["", "--version"],
         start_socket_proxyd,
+        descriptors_each=6,
     ),
 ]

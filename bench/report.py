@@ -227,7 +227,8 @@ rates are not those of separate machines; the ratios say who leaves more to the 
 * CPU is user and system time of the proxy's processes. What the kernel does for packets in
   interrupts counts towards whoever runs then, so it is a share of the truth for every peer.
 * Memory is PSS of the proxy's processes, without what sockets hold in the kernel. Sessions are idle
-  ones that have carried one byte each way. socat has one process for each session.
+  ones that have carried one byte each way: 5,000, or what the limit of descriptors lets a peer have
+  that takes six for each, and 500 for socat, which starts a process for each.
 * The kernel tracks connections while DNAT is measured and not otherwise."""
 
 

@@ -163,7 +163,7 @@ def measure_held(
 
 
 def measure_tcp_memory(lab: Lab, peer: Peer, plan: Plan) -> Figures:
-    count = min(plan.sessions, peer.sessions_max)
+    count = peer.sessions(plan.sessions)
     idle, each, files = measure_held(lab, peer, "tcp", "hold", count)
     return {"idle_kib": idle / 1024, "session_bytes": each, "session_descriptors": files}
 
