@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a run: one file for each kind of figure, one panel for each figure. With matplotlib."""
+"""Pictures of a run: a file for each kind of figure, a panel for each figure. With matplotlib."""
 
 from pathlib import Path
 

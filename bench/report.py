@@ -4,7 +4,8 @@
 A record is what one JSON file holds:
 	machine, versions, command, plan
 	peers      by name: title, version; or missing: what to install
-	figures    list of {round, workload, peer, values: {name: number}} or {..., error: sentence}
+	figures    list of {round, workload, peer, values: {name: number}} or {..., error: sentence};
+		   others: the share of the processors that the rest of the machine used meanwhile
 
 A ratio is Fairlead's figure divided by the peer's of the same round, so that what else the machine
 did then touches both; its median, least and most over the rounds are shown.
@@ -200,12 +201,30 @@ def error_lines(record: Record) -> list[str]:
     ]
 
 
+# Above this, the figures tell of the others as much as of the peers.
+OTHERS_MOST = 0.1
+
+
+def others_line(record: Record) -> str:
+    shares = [entry["others"] for entry in record["figures"] if "others" in entry]
+    if not shares:
+        return "Not known: what else the machine did."
+    value = spread(shares)
+    line = f"Others used {value.median:.0%} of the processors ({value.least:.0%}-{value.most:.0%})."
+    disturbed = sum(share > OTHERS_MOST for share in shares)
+    if disturbed:
+        line += f" {disturbed} of {len(shares)} figures were taken while they used over"
+        line += f" {OTHERS_MOST:.0%}: do not trust small differences."
+    return line
+
+
 def text_report(record: Record) -> str:
     figures = collect(record)
     parts = ["\n".join(peer_lines(record)), text_table(figure_rows(record, figures))]
     for rows in (ratio_rows(record, figures), bar_rows(figures)):
         if len(rows) > 1:
             parts.append(text_table(rows))
+    parts.append(others_line(record))
     if error_lines(record):
         parts.append("No figure:\n" + "\n".join(error_lines(record)))
     return "\n\n".join(parts)
@@ -240,6 +259,7 @@ def markdown_report(record: Record) -> str:
     lines += [f"    {' '.join(record['command'])}", ""]
     lines += [f"* {name}: {value}" for name, value in machine.items()]
     lines += [f"* {line}" for line in peer_lines(record)]
+    lines += [f"* {others_line(record)}"]
     lines += ["", "## How", "", CONDITIONS, ""]
     bars = bar_rows(figures)
     if len(bars) > 1:

@@ -8,6 +8,7 @@ left behind: namespaces and processes end with the one that started them, howeve
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +37,7 @@ PROXY_PORT = 8080
 
 START_LIMIT_S = 20
 END_LIMIT_S = 20
+PR_SET_CHILD_SUBREAPER = 36
 # What a measurement may take beyond the time that it was told.
 SLACK_S = 60
 
@@ -52,14 +55,23 @@ def start(namespace: Namespace, words: list[str], **options: object) -> subproce
     return subprocess.Popen(chain, process_group=0, **options)  # type: ignore[call-overload]
 
 
+def adopt_orphans() -> None:
+    """What loses its parent becomes a child of this process, which can then wait for its end."""
+    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise Failed("prctl(PR_SET_CHILD_SUBREAPER)")
+
+
 def end(process: subprocess.Popen) -> None:
-    """Ends a program, and then all that it started."""
+    """Ends a program, and then all that it started, orphans included."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(END_LIMIT_S)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-process.pid, 0)
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream:
             stream.close()
@@ -89,6 +101,28 @@ def cpu_seconds(pid: int) -> float:
             waited = stat.rpartition(")")[2].split()[13:15]
             seconds += sum(map(int, waited)) / os.sysconf("SC_CLK_TCK")
     return seconds
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Processor time of the machine, so far, and of this program with all that it started."""
+
+    ours: float
+    busy: float
+    all_of_it: float
+
+    @classmethod
+    def read(cls) -> "Usage":
+        """What the hypervisor gave to others counts as busy, too."""
+        line = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0]
+        times = [int(word) / os.sysconf("SC_CLK_TCK") for word in line.split()[1:9]]
+        idle = times[3] + times[4]
+        return cls(cpu_seconds(os.getpid()), sum(times) - idle, sum(times))
+
+    def others_since(self, before: "Usage") -> float:
+        """The share of the processors that others used, from 0 to 1."""
+        others = (self.busy - before.busy) - (self.ours - before.ours)
+        return max(0.0, others / max(self.all_of_it - before.all_of_it, 0.01))
 
 
 def pss_bytes(pids: list[int]) -> int:
@@ -123,6 +157,7 @@ class Lab:
         self.stack.close()
 
     def _make(self) -> None:
+        adopt_orphans()
         self.folder = Path(tempfile.mkdtemp(prefix="fairlead-bench-"))
         self.stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         network = Network()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench/: what is computed from figures, and that a short run measures something and leaves nothing.
+"""bench/: what is computed from figures, and that a short run measures and leaves nothing.
 
 The modules of bench/ are scripts beside each other, so their folder is put into the path.
 """
@@ -160,6 +160,14 @@ def test_the_reports_name_peers_that_are_missing() -> None:
     given["peers"]["socat"] = {"title": "socat", "missing": "socat"}
     for text in (report.text_report(given), report.markdown_report(given)):
         assert "socat: socat, missing: socat" in text
+
+
+def test_the_report_says_how_busy_the_machine_was() -> None:
+    given = record(*[bulk(n, "fairlead", 20) for n in range(3)])
+    for entry, share in zip(given["figures"], [0.02, 0.01, 0.3]):
+        entry["others"] = share
+    line = report.others_line(given)
+    assert line.startswith("Others used 2% of the processors (1%-30%). 1 of 3 figures")
 
 
 def test_a_change_knows_which_way_is_worse() -> None:
