@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,16 @@ def cpu_seconds(pid: int) -> float:
     return seconds
 
 
+@contextlib.contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """What is started meanwhile never hears Ctrl-C: namespaces are needed until the tidying up."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @dataclass(frozen=True)
 class Usage:
     """Processor time of the machine, so far, and of this program with all that it started."""
@@ -160,11 +171,12 @@ class Lab:
         adopt_orphans()
         self.folder = Path(tempfile.mkdtemp(prefix="fairlead-bench-"))
         self.stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        network = Network()
-        self.stack.callback(network.close)
+        with deaf_to_interrupts():
+            network = Network()
+            self.stack.callback(network.close)
+            self.box = Namespace()
+            self.stack.callback(self.box.close)
         self.client, self.host = network.client, network.host
-        self.box = Namespace()
-        self.stack.callback(self.box.close)
         # docker-proxy answers UDP clients from whichever of its addresses the kernel prefers.
         self.host.run("ip", "address", "del", f"{HOST_OTHER_IP6}/64", "dev", "eth1")
         self._link_box()
@@ -223,11 +235,11 @@ class Lab:
         return json.loads(output)
 
     @contextlib.contextmanager
-    def held_client(self, mode: str, address: str, **options: object):
+    def held_client(self, mode: str, address: str, **options: object) -> Iterator[None]:
         """Runs a client that holds what it has opened until the block ends."""
         words = self.client_words(mode, address, **options)
-        with holding(self.client, words) as process:
-            yield process
+        with holding(self.client, words):
+            yield
 
     def is_bound(self, protocol: str, port: int) -> bool:
         """Whether a socket of the host takes clients at a port."""
@@ -251,7 +263,7 @@ class Lab:
 
 
 @contextlib.contextmanager
-def holding(namespace: Namespace, words: list[str]):
+def holding(namespace: Namespace, words: list[str]) -> Iterator[subprocess.Popen]:
     """A program of bench/load that says "ready", and goes on when its standard input ends."""
     pipe = subprocess.PIPE
     process = start(namespace, words, stdin=pipe, stdout=pipe, stderr=pipe, text=True)

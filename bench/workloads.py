@@ -38,7 +38,7 @@ SETTLE_LIMIT_S = 5
 class Plan:
     """How much of it."""
 
-    seconds: float = 3.0
+    seconds: float = 2.0
     warmup: float = 0.5
     sessions: int = 5000
     udp_clients: int = 1000
