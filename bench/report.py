@@ -275,15 +275,19 @@ def markdown_report(record: Record) -> str:
 class Change:
     metric: str
     peer: str
-    before: float
-    after: float
+    before: Spread
+    after: Spread
 
     @property
     def loss_percent(self) -> float:
-        """How much worse the ratio became; below nought where it became better."""
-        if METRICS[self.metric].more_is_better:
-            return (1 - self.after / self.before) * 100
-        return (self.after / self.before - 1) * 100
+        """How much worse the median became; below nought where it became better."""
+        quotient = self.after.median / self.before.median
+        return ((1 - quotient) if METRICS[self.metric].more_is_better else (quotient - 1)) * 100
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether no round of one run was like a round of the other."""
+        return self.before.most < self.after.least or self.after.most < self.before.least
 
 
 def changes(old: Record, new: Record) -> list[Change]:
@@ -297,7 +301,7 @@ def changes(old: Record, new: Record) -> list[Change]:
             first, second = ratios(before, metric, peer), ratios(after, metric, peer)
             if peer == OURS or not first or not second:
                 continue
-            change = Change(metric, peer, spread(first).median, spread(second).median)
-            if change.before > 0:
+            change = Change(metric, peer, spread(first), spread(second))
+            if change.before.median > 0:
                 found.append(change)
     return found

@@ -172,9 +172,24 @@ def test_the_report_says_how_busy_the_machine_was() -> None:
 
 
 def test_a_change_knows_which_way_is_worse() -> None:
-    assert report.Change("bulk-1.gbit_s", "nginx", 2.0, 1.5).loss_percent == 25
-    assert report.Change("rr.p50_us", "nginx", 1.0, 1.25).loss_percent == 25
-    assert report.Change("rr.p50_us", "nginx", 1.0, 0.5).loss_percent == -50
+    def loss(metric: str, before: float, after: float) -> float:
+        spreads = report.spread([before]), report.spread([after])
+        return report.Change(metric, "nginx", *spreads).loss_percent
+
+    assert loss("bulk-1.gbit_s", 2.0, 1.5) == 25
+    assert loss("rr.p50_us", 1.0, 1.25) == 25
+    assert loss("rr.p50_us", 1.0, 0.5) == -50
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "clear"),
+    [([3, 4, 5], [1, 2], True), ([3, 4, 5], [1, 3], False), ([1, 2], [3, 4], True)],
+)
+def test_a_change_is_clear_beyond_the_spread(
+    before: list[float], after: list[float], clear: bool
+) -> None:
+    change = report.Change("http.requests_s", "nginx", report.spread(before), report.spread(after))
+    assert change.is_clear == clear
 
 
 def compare(folder: Path, before: float, after: float, *words: str) -> subprocess.CompletedProcess:
@@ -190,15 +205,31 @@ def test_compare_tells_what_fell(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert done.stdout.splitlines()[1].split() == [
         *("bulk, 1 stream".split()),
-        *("nginx 2.00 1.50 25 %".split()),
+        *("nginx 2.00 1.50 25 % clear".split()),
     ]
     assert done.stdout.splitlines()[-1] == "1 of 1 ratios fell by more than 10 %"
 
 
-@pytest.mark.parametrize(("after", "words"), [(18.5, []), (25, []), (15, ["--threshold", "30"])])
+@pytest.mark.parametrize(
+    ("after", "words"), [(18.5, []), (25, []), (15, ["--threshold", "30"])]
+)
 def test_compare_is_content_with_less(tmp_path: Path, after: float, words: list[str]) -> None:
     done = compare(tmp_path, 20, after, *words)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1), done.stdout + done.stderr
+
+
+def test_compare_can_leave_out_what_the_spread_explains(tmp_path: Path) -> None:
+    for name, rounds in [("old", [20, 30, 20]), ("new", [12, 28, 12])]:
+        entries = [bulk(n, "fairlead", ours) for n, ours in enumerate(rounds)]
+        entries += [bulk(n, "nginx", 10) for n in range(3)]
+        (tmp_path / name).write_text(json.dumps(record(*entries)))
+    words = [BENCH / "compare", tmp_path / "old", tmp_path / "new"]
+    assert subprocess.run(words, capture_output=True, timeout=60).returncode == 1
+    done = subprocess.run([*words, "--clear"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "0 of 1 ratios fell clearly by more than 10 %\n",
+    )
 
 
 def test_compare_refuses_what_cannot_be_compared(tmp_path: Path) -> None:
