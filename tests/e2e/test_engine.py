@@ -38,6 +38,7 @@ def test_the_engine_is_of_the_generation_that_is_meant(lab: Lab) -> None:
 
 def test_the_transcript(lab: Lab) -> None:
     container = lab.docker("run", "--rm", "-d", "--name", "web_1", "-p", "8080:80", "webapp")
+    lab.wait_for_webapp("web_1")
     page = f"Hostname: {container[:12]}\nRemote IP: {GATEWAY}\n"
     assert curl(lab.host, "http://[::1]:8080/") == page
     assert curl(lab.client, f"http://[{HOST_IP6}]:8080/") == page
@@ -228,6 +229,7 @@ def test_a_busy_port(lab: Lab, address: str, kind: int) -> None:
         assert lab.engine.inspect("late", ".State.Running") == "false"
         lab.engine.wait_for_no_proxy()
     lab.docker("start", "late")
+    lab.wait_for_webapp("late")
     proto = "udp" if kind == UDP else "tcp"
     assert lab.places() == [(proto, "0.0.0.0", 8000), (proto, "::", 8000)]
     if kind != UDP:

@@ -39,6 +39,7 @@ def wait_until_running(lab: Lab) -> None:
     template = ".State.Running"
     wait_until(lambda: lab.engine.inspect("web_1", template) == "true", "the container runs")
     wait_until(lambda: lab.places() == PLACES, "its proxies run")
+    lab.wait_for_webapp("web_1")
 
 
 def test_the_engine_restarts(lab: Lab) -> None:
@@ -86,6 +87,7 @@ def test_a_container_that_ends_and_starts_again(lab: Lab) -> None:
     page = run_always(lab)
     for _ in range(3):
         lab.docker("restart", "--time", "5", "web_1")
+        lab.wait_for_webapp("web_1")
         assert_served(lab, page)
     lab.docker("stop", "web_1")
     assert lab.places() == []

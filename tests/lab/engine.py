@@ -5,12 +5,8 @@ A keeper, process 1 of a process namespace, holds the engine's mounts: a root th
 the installation's, so that the engine meets no settings of another one and leaves nothing behind.
 The engine itself may end and be started again below it; with the keeper, whatever is left of
 containers, shims and proxies ends.
-
-Two installations: the Debian package of this machine, and that of Debian unstable, whose Docker
-Engine is of a later generation. The latter is unpacked once, below build-check/.
 """
 
-import fcntl
 import os
 import select
 import shutil
@@ -21,106 +17,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .installation import ROOT, Installation
 from .netns import Namespace, Place, process_is_in
 from .wait import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("FAIRLEAD_BUILD", "build"))
 if not BUILD.is_absolute():
     BUILD = ROOT / BUILD
 PROXY = BUILD / "fairlead-docker-proxy"
 WEBAPP = BUILD / "examples/webapp/webapp"
 
-UNSTABLE = ROOT / "build-check/engine-unstable"
-UNSTABLE_PACKAGES = "docker.io,docker-cli,iptables"
-UNPACK_LIMIT_S = 180
 START_LIMIT_S = 90
 DOCKER_LIMIT_S = 120
 END_LIMIT_S = 30
 
 
-class Unavailable(Exception):
-    """An installation that cannot be had here, with the reason."""
-
-
 class EngineFailed(Exception):
     """The engine ended instead of starting; with the end of its log."""
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A folder that is the root of a system with a Docker Engine."""
-
-    root: Path
-    version: str
-
-    @property
-    def major(self) -> int:
-        return int(self.version.partition(".")[0])
-
-
-def read_version(root: Path) -> str:
-    """As 20.10.24, from `Docker version 20.10.24+dfsg1, build 5d6db84`."""
-    words = subprocess.run(
-        ["chroot", root, "dockerd", "--version"], capture_output=True, text=True, check=True
-    )
-    return words.stdout.split()[2].rstrip(",").partition("+")[0]
-
-
-def find_installed() -> Installation:
-    if not shutil.which("dockerd"):
-        raise Unavailable("no dockerd is installed here: the Debian package docker.io")
-    return Installation(Path("/"), read_version(Path("/")))
-
-
-def find_unstable() -> Installation:
-    """Unpacks it on first use; runs side by side wait for the first of them."""
-    UNSTABLE.parent.mkdir(exist_ok=True)
-    with open(f"{UNSTABLE}.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not UNSTABLE.exists():
-            unpack_unstable()
-    return Installation(UNSTABLE, read_version(UNSTABLE))
-
-
-def unpack_unstable() -> None:
-    """Into another folder first, so that what was broken off is never taken for the whole."""
-    if not shutil.which("debootstrap"):
-        raise Unavailable("no debootstrap is installed here")
-    partial, log = Path(f"{UNSTABLE}.partial"), Path(f"{UNSTABLE}.log")
-    shutil.rmtree(partial, ignore_errors=True)
-    words = ["timeout", str(UNPACK_LIMIT_S), "debootstrap", "--variant=minbase"]
-    words += [f"--include={UNSTABLE_PACKAGES}", "unstable", str(partial), find_mirror()]
-    with log.open("w", encoding="utf-8") as output:
-        # In a mount namespace, for what it mounts there to go away even if it is broken off.
-        done = subprocess.run(
-            ["unshare", "--mount", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode != 0:
-        shutil.rmtree(partial, ignore_errors=True)
-        last = " / ".join(log.read_text(encoding="utf-8").splitlines()[-2:])
-        raise Unavailable(f"Debian unstable could not be unpacked ({done.returncode}): {last}")
-    shutil.rmtree(partial / "var/cache/apt", ignore_errors=True)
-    partial.rename(UNSTABLE)
-
-
-def find_mirror() -> str:
-    """The mirror of Debian that this machine's apt uses."""
-    listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Component: main"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    for line in listed:
-        label, _, address = line.rpartition(" ")
-        if label == "Debian":
-            return address
-    raise Unavailable("this machine's apt has no mirror of Debian, or its lists are not fetched")
 
 
 # What the keeper does: $0 the installation's root, $1 the work folder, then folders to be seen in
@@ -224,13 +137,36 @@ class Engine:
             words += ["--userland-proxy-path", str(proxy)]
         with self.log.open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [*self.enter, *words, *options],
+                [*self._join_control_group(), *self.enter, *words, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         self.pid = 0
         wait_until(self._has_started, "the Docker Engine answers", START_LIMIT_S)
+
+    def _join_control_group(self) -> list[str]:
+        """A command's beginning that has it, and what it starts, charged for its memory."""
+        if not MEMORY_GROUPS:
+            return []
+        group = MEMORY_GROUPS / f"{self.name}-engine"
+        group.mkdir(exist_ok=True)
+        return ["sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$@"', "sh"]
+
+    def read_memory_kb(self) -> float:
+        """What the engine and its proxies are charged with, page cache excluded; or not a number.
+
+        Unlike the machine's free memory, other jobs do not move it. Containers are in a group of
+        their own.
+        """
+        if not MEMORY_GROUPS:
+            return float("nan")
+        group = MEMORY_GROUPS / f"{self.name}-engine"
+        old = group / "memory.usage_in_bytes"
+        used = int((old if old.exists() else group / "memory.current").read_text(encoding="ascii"))
+        stat = dict(line.split() for line in (group / "memory.stat").open(encoding="ascii"))
+        cache = int(stat.get("inactive_file", 0)) + int(stat.get("active_file", 0))
+        return (used - cache) / 1024
 
     def _has_started(self) -> bool:
         assert self.process
@@ -347,9 +283,23 @@ def list_proxies() -> Iterator[Proxy]:
             yield Proxy(int(folder.name), words[:-1])
 
 
+def find_memory_groups() -> Path | None:
+    """Where groups are charged for memory: in the hierarchy of that alone, or in the one of all."""
+    alone, common = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    if (alone / "cgroup.procs").exists():
+        return alone
+    control = common / "cgroup.subtree_control"
+    if control.exists() and "memory" in control.read_text(encoding="ascii").split():
+        return common
+    return None
+
+
+MEMORY_GROUPS = find_memory_groups()
+
+
 def remove_control_groups(name: str) -> None:
     """An engine leaves the one that its containers were in; where, is for the machine to say."""
-    for folder in sorted(Path("/sys/fs/cgroup").glob(f"**/{name}"), reverse=True):
+    for folder in sorted(Path("/sys/fs/cgroup").glob(f"**/{name}*"), reverse=True):
         for inner in sorted(folder.glob("**/"), reverse=True):
             try:
                 inner.rmdir()

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .engine import Engine, Unavailable, find_installed, find_unstable
+from .engine import Engine
 from .image import import_webapp
+from .installation import Unavailable, find_installed, find_unstable
 from .lab import Lab
 from .netns import Network
 
@@ -14,22 +15,22 @@ from .netns import Network
 @pytest.fixture(scope="session", params=[find_installed, find_unstable], ids=["20.10", "28"])
 def shared_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """One for each generation, as each start of an engine takes its time."""
+    network = engine = None
     try:
         installation = request.param()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    print(f"Docker Engine {installation.version}")
-    network = Network()
-    engine = None
-    try:
+        print(f"Docker Engine {installation.version}")
+        network = Network()
         engine = Engine(installation, network.host)
         engine.start()
         import_webapp(engine)
         yield Lab(network, engine)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
     finally:
         if engine:
             engine.close()
-        network.close()
+        if network:
+            network.close()
 
 
 def clean(engine: Engine) -> None:

@@ -4,12 +4,14 @@
 import os
 import subprocess
 
-from .engine import ROOT, WEBAPP, Engine
+from .engine import WEBAPP, Engine
+from .installation import ROOT, Unavailable
 
 
 def import_webapp(engine: Engine) -> None:
     """The image of the example, made by its own script with the docker command of this engine."""
-    assert WEBAPP.exists(), f"{WEBAPP} is not built: it needs libmicrohttpd"
+    if not WEBAPP.exists():
+        raise Unavailable(f"{WEBAPP} is not built: it needs libmicrohttpd")
     done = subprocess.run(
         [ROOT / "examples/webapp/image", WEBAPP],
         env={**os.environ, "PATH": f"{engine.work}/bin:{os.environ['PATH']}"},
