@@ -2,6 +2,7 @@
 #include "load.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,14 +57,14 @@ static void print_result(const struct result *result, const struct sample sample
 	const struct sample *last = &samples[3];
 	const struct histogram *times = &result->times;
 
-	printf("{\"total\": %lu, \"rate\": %.3f, \"failed\": %lu, ", result->total,
+	printf("{\"total\": %" PRIu64 ", \"rate\": %.3f, \"failed\": %" PRIu64 ", ", result->total,
 	       rate(0, result->counted, begin, end), result->failed);
 	printf("\"p50_us\": %.3f, \"p99_us\": %.3f, \"p999_us\": %.3f, ",
 	       (double)histogram_at(times, 0.5) / 1e3, (double)histogram_at(times, 0.99) / 1e3,
 	       (double)histogram_at(times, 0.999) / 1e3);
-	printf("\"backend_bytes\": %lu, \"backend_bytes_s\": %.0f, ", last->bytes - start->bytes,
-	       rate(begin->bytes, end->bytes, begin, end));
-	printf("\"backend_datagrams\": %lu, \"backend_datagrams_s\": %.1f}\n",
+	printf("\"backend_bytes\": %" PRIu64 ", \"backend_bytes_s\": %.0f, ",
+	       last->bytes - start->bytes, rate(begin->bytes, end->bytes, begin, end));
+	printf("\"backend_datagrams\": %" PRIu64 ", \"backend_datagrams_s\": %.1f}\n",
 	       last->datagrams - start->datagrams,
 	       rate(begin->datagrams, end->datagrams, begin, end));
 }
