@@ -55,8 +55,9 @@ enum end_reason dial_end_reason(int error)
 {
 	switch (error) {
 	case -ECONNREFUSED:
-	case -ECONNRESET:
 		return END_REFUSED;
+	case -ECONNRESET: /* it was connected, and had been reset before epoll told of it */
+		return END_BACKEND_RESET;
 	case -ETIMEDOUT:
 		return END_CONNECT_TIMEOUT;
 	case -EADDRNOTAVAIL:

@@ -13,7 +13,7 @@ static void errors_have_their_reasons(void **state)
 		int error;
 		enum end_reason reason;
 	} cases[] = {
-		{ -ECONNREFUSED, END_REFUSED },	     { -ECONNRESET, END_REFUSED },
+		{ -ECONNREFUSED, END_REFUSED },	     { -ECONNRESET, END_BACKEND_RESET },
 		{ -ETIMEDOUT, END_CONNECT_TIMEOUT }, { -EADDRNOTAVAIL, END_NO_SOURCE_PORT },
 		{ -EAGAIN, END_NO_SOURCE_PORT },     { -EMFILE, END_NO_DESCRIPTOR },
 		{ -ENFILE, END_NO_DESCRIPTOR },	     { -ENOMEM, END_NO_MEMORY },

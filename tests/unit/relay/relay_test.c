@@ -131,6 +131,20 @@ static void refused_client_is_reset(void **state)
 	backend_fd = -1;
 }
 
+/* The container has accepted, so its service is up: the operator is not told to look for it. */
+static void container_that_resets_at_once_has_not_refused(void **state)
+{
+	int client = new_client(&route), backend = accept_from(backend_fd, 0);
+
+	(void)state;
+	socket_reset(&backend); /* before the loop has looked at the connection */
+	run_until(has_ended);
+	assert_was_reset(client);
+	assert_int_equal(ended.reason, END_BACKEND_RESET);
+	assert_int_equal(ended.error, ECONNRESET);
+	close(client);
+}
+
 /* A container whose queue of connections is full answers nothing. */
 static void silent_container_is_given_up(void **state)
 {
@@ -289,6 +303,7 @@ int main(void)
 #define WITH_RELAY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_RELAY(refused_client_is_reset),
+		WITH_RELAY(container_that_resets_at_once_has_not_refused),
 		WITH_RELAY(silent_container_is_given_up),
 		WITH_RELAY(unreachable_container_is_told),
 		WITH_RELAY(refused_connection_is_tried_again),
