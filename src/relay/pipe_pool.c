@@ -6,12 +6,6 @@
 
 #include "base/fd.h"
 
-/*
- * Large enough that a round trip through the pipe moves several GRO packets, small enough to stay
- * in a core's cache with its neighbours.
- */
-#define PIPE_BYTES (256 * 1024)
-
 /* Below this, copying through the scratch buffer is as good. */
 #define PIPE_BYTES_LEAST (64 * 1024)
 

@@ -16,12 +16,18 @@
 #include "base/slots.h"
 #include "relay/budget.h"
 
+/*
+ * Large enough that a round trip through the pipe moves several GRO packets, small enough to stay
+ * in a core's cache with its neighbours.
+ */
+#define PIPE_BYTES (256 * 1024)
+
 struct pipe {
 	struct slot slot;
 	struct list node; /* on pipe_pool.idle */
 	int read_fd;
 	int write_fd;
-	uint32_t capacity_bytes;
+	uint32_t capacity_bytes; /* the most to put in: a slot can hold far more than its page */
 };
 
 struct pipe_pool {

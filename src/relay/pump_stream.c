@@ -28,12 +28,6 @@
 #define SMALL_BYTES 4096
 #define SMALL_STREAK 4
 
-/*
- * Asked of splice: far more than any pipe holds, since one slot of a pipe can carry a whole GRO
- * packet.
- */
-#define SPLICE_BYTES (1u << 30)
-
 enum step {
 	STEP_MOVED,   /* go on */
 	STEP_DRAINED, /* the source is (most probably) empty */
@@ -212,7 +206,7 @@ static enum step splice_in(struct pump *pump, struct pump_resources *resources,
 		return STEP_MOVED;
 	}
 	pipe = pump->held;
-	got = splice_retrying(ends->source, pipe->write_fd, SPLICE_BYTES);
+	got = splice_retrying(ends->source, pipe->write_fd, pipe->capacity_bytes);
 	if (got < 0 && errno == EINVAL) {
 		leave_splice(pump, resources, PUMP_COPY_ONLY);
 		return STEP_MOVED;

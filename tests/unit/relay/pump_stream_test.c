@@ -24,15 +24,17 @@ static struct pump_ends ends;
 static uint8_t scratch[PUMP_COPY_BYTES];
 static uint64_t written_bytes, read_bytes; /* of one endless pattern */
 
-/* What splice() fails with instead: the number of times, and the errno. */
+/* What was asked of splice(), and what it fails with instead: the number of times, and the errno. */
 static struct {
 	int calls, failures, error;
+	size_t most_bytes;
 } splices;
 
 ssize_t splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t length,
 	       unsigned int flags)
 {
 	splices.calls++;
+	splices.most_bytes = length > splices.most_bytes ? length : splices.most_bytes;
 	if (splices.failures > 0) {
 		splices.failures--;
 		errno = splices.error;
@@ -271,6 +273,23 @@ static void full_sink_keeps_bytes_in_the_pipe(void **state)
 	assert_int_equal(resources.pipes.idle_count, 1); /* lent only while bytes were in it */
 }
 
+/*
+ * A slot of a pipe can hold far more than its page, and does where the kernel's buffers are large.
+ * That would be the memory of every session whose sink is stuck.
+ */
+static void pipe_holds_no_more_than_its_size(void **state)
+{
+	static uint8_t bulk[4 * PIPE_BYTES];
+
+	(void)state;
+	reach_splice();
+	fill(ends.sink);
+	assert_int_equal(send(writer, bulk, sizeof(bulk), MSG_DONTWAIT), sizeof(bulk));
+	assert_int_equal(run(), PUMP_BLOCKED);
+	assert_in_range(pump.held_bytes, 1, PIPE_BYTES);
+	assert_in_range(splices.most_bytes, 1, PIPE_BYTES);
+}
+
 /* What a session that ends still holds is lost, but not its memory and descriptors. */
 static void release_gives_back_what_is_held(void **state)
 {
@@ -439,6 +458,7 @@ int main(void)
 		WITH_PUMP(one_run_has_a_budget),
 		WITH_PUMP(full_sink_stops_the_source),
 		WITH_PUMP(full_sink_keeps_bytes_in_the_pipe),
+		WITH_PUMP(pipe_holds_no_more_than_its_size),
 		WITH_PUMP(release_gives_back_what_is_held),
 		WITH_PUMP(end_of_file_comes_after_the_bytes),
 		WITH_PUMP(end_of_file_waits_for_a_full_sink),
