@@ -114,7 +114,7 @@ static int parse_command_line(int argc, char **argv)
 	if (address_parse_ip(argv[optind], &publish.container) < 0) {
 		(void)error_set(&err, -EINVAL,
 				"'%.60s' is no IP address (`docker inspect -f "
-				"'{{.NetworkSettings.IPAddress}}' NAME` "
+				"'{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' NAME` "
 				"prints a container's)",
 				argv[optind]);
 		return usage_error(err.text);
