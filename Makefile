@@ -4,8 +4,7 @@
 # are in scripts/run-checks.
 
 DESTDIR =
-# Left to Meson (/usr/local) unless it is given.
-PREFIX =
+PREFIX = /usr/local
 
 all: build/build.ninja
 	@ninja -C build
@@ -14,7 +13,7 @@ build/build.ninja:
 	@meson setup build
 
 install: all
-	$(if $(PREFIX),@meson configure build -Dprefix=$(PREFIX))
+	@meson configure build -Dprefix=$(PREFIX)
 	@DESTDIR=$(DESTDIR) meson install -C build
 
 check:
