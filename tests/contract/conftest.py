@@ -18,43 +18,71 @@ from backends import Backend
 from proxy import LISTEN_FD, Program, Proxy, flags, libc
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("FAIRLEAD_BUILD", ROOT / "build"))
-PROGRAMS = {
-    "docker-proxy": Program("docker-proxy", Path("/usr/sbin/docker-proxy")),
-    "fairlead": Program("fairlead", BUILD / "fairlead-docker-proxy"),
-}
+BUILD = ROOT / os.environ.get("FAIRLEAD_BUILD", "build")
+ORIGINAL = Path("/usr/sbin/docker-proxy")
+# The later one is there once the engine's tests have unpacked it.
+LATER_ORIGINAL = ROOT / "build-check/engine-unstable/usr/sbin/docker-proxy"
 CLONE_NEWNET = 0x40000000
 DESCRIPTORS = 20000
 
-# Of what only ours has, such as its settings.
-fairlead_only = pytest.mark.parametrize("program", ["fairlead"], indirect=True)
+# Where the original must fail, with the reason; `generations` says which if not both. `untried`: it
+# fails only at times, or after long, so it is not tried.
+original_fails = pytest.mark.original_fails
 
 Serve = Callable[..., Proxy]
 Launch = Callable[..., Proxy]
 Container = Callable[[Backend], Backend]
 
 
+def original(path: Path) -> Program:
+    usage = subprocess.run([path, "-h"], stderr=subprocess.PIPE, text=True).stderr
+    generation = "B" if "-use-listen-fd" in usage else "A"
+    return Program(f"docker-proxy-{generation}", path, generation)
+
+
+def programs() -> list[Program]:
+    """Ours with sanitizers is tried alone: that adds nothing to what is known of the original."""
+    ours = Program("fairlead", BUILD / "fairlead-docker-proxy")
+    if ours.path.exists() and ours.is_sanitized:
+        return [ours]
+    originals = [original(path) for path in (ORIGINAL, LATER_ORIGINAL) if path.exists()]
+    return [*originals, ours]
+
+
+PROGRAMS = {program.name: program for program in programs()}
+
+# Of what only ours has, such as its settings.
+fairlead_only = pytest.mark.parametrize("program", ["fairlead"], indirect=True)
+# Of what came with generation B. That A lacks it is shown once, in test_flags.py.
+generation_b = pytest.mark.parametrize(
+    "program", [name for name, it in PROGRAMS.items() if it.generation != "A"], indirect=True
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers",
-        "original_fails(why, untried=False): docker-proxy must fail this case, for that reason; "
-        "untried: it fails only at times, or after long, so it is not tried",
+        "markers", 'original_fails(why, generations="AB", untried=False): as conftest.py says'
     )
-    config.addinivalue_line("markers", "timeout(seconds): bounds a test")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        marker = item.get_closest_marker("original_fails")
-        if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(90))
-        if marker and parameters.get("program") == "docker-proxy":
-            why = f"docker-proxy: {marker.args[0]}"
-            if marker.kwargs.get("untried"):
-                item.add_marker(pytest.mark.skip(reason=why))
-            else:
-                item.add_marker(pytest.mark.xfail(reason=why, strict=True))
+        program = PROGRAMS.get(parameters.get("program"))
+        item.add_marker(pytest.mark.timeout(90))
+        for marker in item.iter_markers("original_fails"):
+            if program and program.generation in marker.kwargs.get("generations", "AB"):
+                expect_failure(item, program, marker)
+
+
+def expect_failure(item: pytest.Item, program: Program, marker: pytest.Mark) -> None:
+    if program.is_ours:
+        return
+    why = f"{program.name}: {marker.args[0]}"
+    if marker.kwargs.get("untried"):
+        item.add_marker(pytest.mark.skip(reason=why))
+    else:
+        item.add_marker(pytest.mark.xfail(reason=why, strict=True))
 
 
 def check_libc(result: int, what: str) -> None:
@@ -98,10 +126,12 @@ def descriptors() -> Iterator[None]:
 @pytest.fixture(params=list(PROGRAMS))
 def program(request: pytest.FixtureRequest) -> Program:
     found = PROGRAMS[request.param]
-    if not found.path.exists() and not found.is_ours:
-        pytest.skip("docker-proxy is not installed (Debian package docker.io)")
     assert found.path.exists(), f"{found.path} is missing: run make first"
     return found
+
+
+def pytest_report_header() -> list[str]:
+    return [f"{program.name}: {program.path}" for program in PROGRAMS.values()]
 
 
 # Below the kernel's own range, so that no client socket ever has one of them.

@@ -33,14 +33,18 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Program:
-    """One of the two that are held to the contract."""
+    """
+    One of those that are held to the contract. The original's generation is A (20.10 to 27.5) or B
+    (since 28.0), ours is the empty one.
+    """
 
     name: str
     path: Path
+    generation: str = ""
 
     @property
     def is_ours(self) -> bool:
-        return self.name == "fairlead"
+        return not self.generation
 
     @cached_property
     def is_sanitized(self) -> bool:
@@ -80,6 +84,7 @@ class Proxy:
     ) -> None:
         """`status` is given as descriptor 3 in the place of the pipe."""
         self.command = [str(word) for word in command]
+        self.address: tuple[str, int] | None = None
         self._output = tempfile.TemporaryFile()
         self._errors = tempfile.TemporaryFile()
         self._status_end, end = os.pipe() if status is None else (-1, status)

@@ -7,14 +7,12 @@ import pytest
 
 from backends import TcpBackend, echo
 from clients import echoes
-from conftest import Container, Launch, fairlead_only
+from conftest import Container, Launch, fairlead_only, generation_b, original_fails
 from proxy import Program, Proxy
 
 NewPort = Callable[[], int]
 
 HOST = "127.0.0.1"
-no_version = pytest.mark.original_fails("-version came with 23.0")
-generation_b = pytest.mark.original_fails("-use-listen-fd came with 28.0")
 
 
 def refused(proxy: Proxy) -> str:
@@ -107,28 +105,24 @@ def test_last_value_wins(launch: Launch, new_port: NewPort, service: tuple[str, 
 
 
 @generation_b
-@pytest.mark.parametrize("value", ["0", "f", "F", "false", "FALSE", "False"])
 def test_booleans_that_are_false(
-    launch: Launch, new_port: NewPort, service: tuple[str, int], value: str
+    launch: Launch, new_port: NewPort, service: tuple[str, int]
 ) -> None:
     """Without a descriptor 4, a true -use-listen-fd could not be served."""
     ip, container_port = service
-    port = new_port()
-    words = full("-{}={}", host_ip=HOST, host_port=port, container_ip=ip)
-    words += [f"-container-port={container_port}", f"-use-listen-fd={value}"]
-    proxy = launch(*words)
-    assert proxy.read_status() == b"0\n"
-    assert echoes((HOST, port))
+    for value in ("0", "f", "F", "false", "FALSE", "False"):
+        port = new_port()
+        words = full("-{}={}", host_ip=HOST, host_port=port, container_ip=ip)
+        words += [f"-container-port={container_port}", f"-use-listen-fd={value}"]
+        assert launch(*words).read_status() == b"0\n"
+        assert echoes((HOST, port))
 
 
 @generation_b
-@pytest.mark.parametrize(
-    "word", ["", "=1", "=t", "=T", "=true", "=TRUE", "=True"], ids=lambda word: word or "alone"
-)
-def test_booleans_that_are_true(launch: Launch, new_port: NewPort, word: str) -> None:
-    words = full("-{}={}", host_ip=HOST, host_port=new_port(), container_ip=HOST)
-    proxy = launch(*words, "-container-port=9", f"-use-listen-fd{word}")
-    assert "descriptor 4" in reported(proxy)
+def test_booleans_that_are_true(launch: Launch, new_port: NewPort) -> None:
+    for value in ("", "=1", "=t", "=T", "=true", "=TRUE", "=True"):
+        words = full("-{}={}", host_ip=HOST, host_port=new_port(), container_ip=HOST)
+        reported(launch(*words, "-container-port=9", f"-use-listen-fd{value}"))
 
 
 SYNTAX_ERRORS = {
@@ -155,18 +149,19 @@ def test_bad_syntax(launch: Launch, word: str) -> None:
     assert refused(launch(word)) == SYNTAX_ERRORS[word]
 
 
-@generation_b
+@original_fails("-use-listen-fd came with 28.0", generations="A")
 def test_bad_boolean(launch: Launch) -> None:
     sentence = refused(launch("-use-listen-fd=maybe"))
     assert sentence == 'invalid boolean value "maybe" for -use-listen-fd: parse error'
 
 
-@pytest.mark.original_fails("generation A takes what is no address for any address")
-@pytest.mark.parametrize("flag", ["-host-ip", "-container-ip"])
-@pytest.mark.parametrize("value", ["localhost", "127.0.0", "1.2.3.4.5", "::1::", "fe80::1%lo"])
-def test_not_an_address(launch: Launch, new_port: NewPort, flag: str, value: str) -> None:
-    sentence = refused(launch(f"-host-port={new_port()}", "-container-port=9", flag, value))
-    assert sentence == f'invalid value "{value}" for flag {flag}: invalid IP address'
+@original_fails("it takes what is no address for any address", generations="A")
+def test_not_an_address(launch: Launch, new_port: NewPort) -> None:
+    for value in ("localhost", "127.0.0", "1.2.3.4.5", "::1::", "fe80::1%lo"):
+        for flag in ("-host-ip", "-container-ip"):
+            words = [f"-host-port={new_port()}", "-container-port=9", flag, value]
+            beginning = f'invalid value "{value}" for flag {flag}: invalid IP address'
+            assert refused(launch(*words)).startswith(beginning)
 
 
 @pytest.mark.parametrize("word", ["-h", "-help", "--help"])
@@ -179,23 +174,23 @@ def test_help(launch: Launch, word: str) -> None:
         assert f"\n  {flag} " in proxy.errors()
 
 
-@no_version
-@pytest.mark.parametrize("word", ["-v", "-version", "--version", "-v=true"])
-def test_version(launch: Launch, word: str) -> None:
-    proxy = launch(word)
-    assert proxy.read_status() == b""
-    assert proxy.wait() == 0
-    assert proxy.errors() == ""
-    line = proxy.output()
-    assert line.startswith("docker-proxy (commit ") and ") version " in line
-    assert line.count("\n") == 1 and line.endswith("\n")
+@original_fails("-version came with 23.0", generations="A")
+def test_version(launch: Launch) -> None:
+    for word in ("-v", "-version", "--version", "-v=true"):
+        proxy = launch(word)
+        assert proxy.read_status() == b""
+        assert proxy.wait() == 0
+        assert proxy.errors() == ""
+        line = proxy.output()
+        assert line.startswith("docker-proxy (commit ") and ") version " in line
+        assert line.count("\n") == 1 and line.endswith("\n")
 
 
-@pytest.mark.original_fails("generation A tells it on stderr only")
-@pytest.mark.parametrize("proto", ["icmp", "TCP6", "", "tcp,udp"])
-def test_unknown_protocol(launch: Launch, new_port: NewPort, proto: str) -> None:
-    proxy = launch(f"-proto={proto}", f"-host-port={new_port()}", "-container-port=9")
-    assert f"unsupported protocol {proto}" in reported(proxy)
+@original_fails("it tells so on stderr only", generations="A")
+def test_unknown_protocol(launch: Launch, new_port: NewPort) -> None:
+    for proto in ("icmp", "TCP6", "", "tcp,udp"):
+        proxy = launch(f"-proto={proto}", f"-host-port={new_port()}", "-container-port=9")
+        assert f"unsupported protocol {proto}" in reported(proxy)
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "70000", "4294967376"])
@@ -206,13 +201,13 @@ def test_host_port_out_of_range(launch: Launch, program: Program, port: str) -> 
         assert f"host port {port} " in sentence and "-host-port" in sentence
 
 
-@pytest.mark.original_fails("it serves, and every client meets the error")
-@pytest.mark.parametrize("port", ["-1", "0", "65536", "4294967376"])
-def test_container_port_out_of_range(launch: Launch, new_port: NewPort, port: str) -> None:
-    ends = {"container_ip": HOST, "container_port": port}
-    proxy = launch(*full("-{}={}", host_ip=HOST, host_port=new_port(), **ends))
-    sentence = reported(proxy)
-    assert f"container port {port} " in sentence and "-container-port" in sentence
+@original_fails("it serves, and every client meets the error")
+def test_container_port_out_of_range(launch: Launch, new_port: NewPort) -> None:
+    for port in (-1, 0, 65536, 4294967376):
+        ends = {"container_ip": HOST, "container_port": port}
+        proxy = launch(*full("-{}={}", host_ip=HOST, host_port=new_port(), **ends))
+        sentence = reported(proxy)
+        assert f"container port {port} " in sentence and "-container-port" in sentence
 
 
 @fairlead_only

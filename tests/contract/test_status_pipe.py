@@ -10,11 +10,11 @@ import pytest
 
 from backends import TcpBackend, echo, family_of
 from clients import echoes
-from conftest import Container, Launch, Serve
+from conftest import Container, Launch, Serve, original_fails
 from proxy import SILENT, flags, wait_until
 
 TARGET = ("127.0.0.1", 9)
-closes_its_listener = pytest.mark.original_fails(
+closes_its_listener = original_fails(
     "without a pipe at 3 it closes its own listener (moby#39933)"
 )
 
@@ -75,7 +75,7 @@ def wait_for_listener(address: tuple[str, int]) -> None:
         with socket.socket() as client:
             return client.connect_ex(address) == 0
 
-    wait_until(listens, f"a listener at {address}", 5)
+    wait_until(listens, f"a listener at {address}", 3)
 
 
 @closes_its_listener
@@ -98,7 +98,7 @@ def test_descriptor_3_is_a_file(
     assert echoes(address)
 
 
-@pytest.mark.original_fails("it keeps the reason to itself")
+@original_fails("it keeps the reason to itself")
 def test_by_hand_a_failure_is_told_on_stderr(launch: Launch, new_port: Callable[[], int]) -> None:
     proxy = launch(*flags("tcp", "192.0.2.1", new_port(), *TARGET), status=SILENT)
     assert proxy.wait() == 1
@@ -106,7 +106,7 @@ def test_by_hand_a_failure_is_told_on_stderr(launch: Launch, new_port: Callable[
     assert proxy.errors().count("\n") == 1
 
 
-@pytest.mark.original_fails("it writes to whatever descriptor 3 is")
+@original_fails("it writes to whatever descriptor 3 is")
 def test_a_file_at_descriptor_3_is_left_alone(
     launch: Launch, new_port: Callable[[], int], service: tuple[str, int], tmp_path: Path
 ) -> None:
@@ -118,7 +118,7 @@ def test_a_file_at_descriptor_3_is_left_alone(
     assert (tmp_path / "notes").read_bytes() == b""
 
 
-@pytest.mark.original_fails("it writes to whatever descriptor 3 is")
+@original_fails("it writes to whatever descriptor 3 is")
 def test_a_socket_at_descriptor_3_is_left_alone(
     launch: Launch, new_port: Callable[[], int], service: tuple[str, int]
 ) -> None:
@@ -149,7 +149,7 @@ def test_a_pipe_to_read_from_is_left_alone(
         os.close(writer)
 
 
-@pytest.mark.original_fails("it serves on, though nobody is left to stop it")
+@original_fails("it serves on, though nobody is left to stop it")
 def test_ends_when_the_reader_has_gone(launch: Launch, new_port: Callable[[], int]) -> None:
     reader, writer = os.pipe()
     os.close(reader)

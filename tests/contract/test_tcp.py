@@ -8,7 +8,7 @@ import pytest
 
 from backends import PATIENCE_S, TcpBackend, answer_after_end, echo, read_all, read_exactly
 from clients import connect, digest, echoes, pattern
-from conftest import Container, Serve
+from conftest import Container, Serve, original_fails
 from options import Options, assert_tuned, options_of_session
 
 SIZES = [1, 2, 1000, 16384, 65537, 1 << 20, 8 << 20]
@@ -119,7 +119,7 @@ def test_options_towards_the_client(serve: Serve, container: Container, host: st
     assert_tuned(session_options(serve, container, host)["client"])
 
 
-@pytest.mark.original_fails("Go's DialTCP of its time sets no keepalive")
+@original_fails("Go's DialTCP of its time sets no keepalive", generations="A")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_options_towards_the_container(serve: Serve, container: Container, host: str) -> None:
     assert_tuned(session_options(serve, container, host)["container"])

@@ -9,13 +9,13 @@ import pytest
 
 from backends import PATIENCE_S, TcpBackend, read_exactly, reset
 from clients import connect, digest, pattern, wait_for_delivery
-from conftest import Container, Serve
+from conftest import Container, Serve, original_fails
 from proxy import wait_until
 
-clean_end = pytest.mark.original_fails("an error on one side becomes a clean end on the other")
+clean_end = original_fails("an error on one side becomes a clean end on the other")
 
 
-@pytest.mark.original_fails("the client sees a clean end")
+@original_fails("the client sees a clean end")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_refused_by_the_container(serve: Serve, new_port: Callable[[], int], host: str) -> None:
     proxy = serve(("127.0.0.1", new_port()), host)
@@ -25,7 +25,7 @@ def test_refused_by_the_container(serve: Serve, new_port: Callable[[], int], hos
     assert proxy.is_alive()
 
 
-@pytest.mark.original_fails("the client sees a clean end")
+@original_fails("the client sees a clean end")
 def test_no_route_to_the_container(serve: Serve) -> None:
     proxy = serve(("198.51.100.1", 80))
     with pytest.raises(ConnectionResetError):
@@ -74,14 +74,21 @@ def test_client_resets(serve: Serve, container: Container, size: int) -> None:
     assert backend.result() == digest(data)
 
 
-@pytest.mark.parametrize("size", [100, 30_000, 1_000_000])
+@pytest.mark.parametrize("size", [100, 30_000])
 def test_early_answer_to_a_large_request(serve: Serve, container: Container, size: int) -> None:
     """
     As a web server does with 413: it answers, and closes with the request unread, so that a reset
     follows the answer. The client, still sending, must be able to read it all.
     """
-    answer = pattern(size)
+    check_early_answer(serve, container, pattern(size))
 
+
+@original_fails("it may cut off what the client is slow to take", untried=True)
+def test_early_and_large_answer_to_a_large_request(serve: Serve, container: Container) -> None:
+    check_early_answer(serve, container, pattern(1_000_000))
+
+
+def check_early_answer(serve: Serve, container: Container, answer: bytes) -> None:
     def answer_early(connection: socket.socket) -> None:
         connection.recv(1000)
         connection.sendall(answer)

@@ -10,7 +10,7 @@ import pytest
 
 from backends import UdpBackend, mirror, silent
 from clients import digest, pattern, udp_client, udp_echoes
-from conftest import Container, Serve
+from conftest import Container, Serve, original_fails
 from proxy import wait_until
 
 SIZES = [1, 2, 1472, 1473, 9000, 65507]
@@ -60,7 +60,7 @@ def test_sizes(serve: Serve, container: Container, host: str, size: int) -> None
     assert digest(answer) == digest(data)
 
 
-@pytest.mark.original_fails("datagrams of no bytes vanish")
+@original_fails("datagrams of no bytes vanish")
 def test_no_bytes_to_the_backend(serve: Serve, container: Container) -> None:
     backend = container(UdpBackend(silent))
     proxy = serve(backend.address, proto="udp")
@@ -75,7 +75,7 @@ def datagrams(backend: UdpBackend) -> list[bytes]:
     return [data for data, _ in backend.seen]
 
 
-@pytest.mark.original_fails("datagrams of no bytes vanish")
+@original_fails("datagrams of no bytes vanish")
 def test_no_bytes_to_the_client(serve: Serve, container: Container) -> None:
     answers = {b"first": b"", b"second": b"2"}
     backend = container(UdpBackend(lambda data, _: answers[data]))
@@ -88,7 +88,7 @@ def test_no_bytes_to_the_client(serve: Serve, container: Container) -> None:
         assert client.recv(100) == b"2"
 
 
-@pytest.mark.original_fails("the kernel chooses the source of an answer (libnetwork#1729)")
+@original_fails("the kernel chooses the source of an answer (libnetwork#1729)")
 @pytest.mark.parametrize("host, locals_", [("0.0.0.0", LOCAL_4), ("::", LOCAL_6)])
 def test_answers_come_from_the_address_asked(
     serve: Serve,
@@ -132,7 +132,7 @@ def refusals() -> int:
     return int(words[1])
 
 
-@pytest.mark.original_fails("a refusal ends the session, and the client gets another source")
+@original_fails("a refusal ends the session", generations="A")
 def test_session_survives_refusals(
     serve: Serve, container: Container, new_port: Callable[[], int]
 ) -> None:

@@ -3,11 +3,9 @@
 
 import time
 
-import pytest
-
 from backends import UdpBackend, mirror, silent
 from clients import udp_client
-from conftest import Container, Serve, fairlead_only
+from conftest import Container, Serve, fairlead_only, original_fails
 from proxy import wait_until
 
 IDLE = {"FAIRLEAD_UDP_IDLE_TIMEOUT": "1s"}
@@ -58,7 +56,7 @@ def test_answers_keep_a_client(serve: Serve, container: Container) -> None:
             time.sleep(0.1)
 
 
-@pytest.mark.original_fails("without a descriptor for it, a new client is dropped")
+@original_fails("without a descriptor for it, a new client is dropped")
 def test_more_clients_than_descriptors(serve: Serve, container: Container) -> None:
     """The one that was idle longest makes room."""
     backend = container(UdpBackend(mirror))
