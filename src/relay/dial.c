@@ -36,13 +36,30 @@ int dial_start(enum protocol protocol, const struct address *target, uint32_t ke
 	return 0;
 }
 
-int dial_finish(int fd, const struct address *target, uint32_t events)
+/*
+ * The error of a socket that may have been connected, have brought bytes and have failed before
+ * epoll told of any of it: then 0, since the bytes come first, and whoever reads them meets the
+ * error. SCTP's notifications are no such bytes.
+ */
+static int failure(int fd, enum protocol protocol)
+{
+	char byte;
+	ssize_t got = protocol == PROTOCOL_TCP ? recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 0;
+
+	if (got > 0)
+		return 0;
+	if (got < 0 && errno != EAGAIN)
+		return -errno; /* with it, SO_ERROR has been cleared */
+	return -socket_take_error(fd);
+}
+
+int dial_finish(int fd, enum protocol protocol, const struct address *target, uint32_t events)
 {
 	/* a connect that failed shows as EPOLLERR, so the good case needs no system call */
-	int error = events & (EPOLLERR | EPOLLHUP) ? socket_take_error(fd) : 0;
+	int r = events & (EPOLLERR | EPOLLHUP) ? failure(fd, protocol) : 0;
 
-	if (error != 0)
-		return -error;
+	if (r < 0)
+		return r;
 	return is_self_connected(fd, target) ? -ECONNREFUSED : 0;
 }
 

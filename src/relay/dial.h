@@ -22,7 +22,7 @@ int dial_start(enum protocol protocol, const struct address *target, uint32_t ke
  * itself, as TCP can when a local target port lies in the range of ephemeral ports, counts as
  * refused.
  */
-int dial_finish(int fd, const struct address *target, uint32_t events);
+int dial_finish(int fd, enum protocol protocol, const struct address *target, uint32_t events);
 
 /* The end reason that stands for the error (-errno). */
 enum end_reason dial_end_reason(int error);

@@ -313,7 +313,8 @@ static void dial_event(struct relay *relay, struct flow *flow, uint32_t events)
 
 	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
 		return;
-	r = dial_finish(flow->sides[FLOW_BACKEND].fd, &flow->route->target, events);
+	r = dial_finish(flow->sides[FLOW_BACKEND].fd, flow->route->protocol, &flow->route->target,
+			events);
 	if (r < 0) {
 		dial_failed(relay, flow, r);
 		return;

@@ -56,7 +56,7 @@ static void connects_without_blocking(void **state)
 	assert_int_equal(dial_start(PROTOCOL_TCP, &target, 15, &fd), 0);
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	assert_int_equal(dial_finish(fd, &target, events_of(fd)), 0);
+	assert_int_equal(dial_finish(fd, PROTOCOL_TCP, &target, events_of(fd)), 0);
 	close(accept_from(listener, 0));
 	close(fd);
 	close(listener);
@@ -71,7 +71,7 @@ static void refusal_is_told(void **state)
 	close(listener);
 	r = dial_start(PROTOCOL_TCP, &target, 0, &fd);
 	if (r == 0)
-		r = dial_finish(fd, &target, events_of(fd));
+		r = dial_finish(fd, PROTOCOL_TCP, &target, events_of(fd));
 	assert_int_equal(r, -ECONNREFUSED);
 	if (fd >= 0)
 		close(fd);
@@ -92,7 +92,7 @@ static void connection_to_itself_is_a_refusal(void **state)
 	if (connect(fd, (struct sockaddr *)&storage, length) < 0)
 		assert_int_equal(errno, EINPROGRESS);
 	assert_int_equal(events_of(fd), POLLOUT);
-	assert_int_equal(dial_finish(fd, &self, POLLOUT), -ECONNREFUSED);
+	assert_int_equal(dial_finish(fd, PROTOCOL_TCP, &self, POLLOUT), -ECONNREFUSED);
 	close(fd);
 }
 

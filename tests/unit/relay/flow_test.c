@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flows over loopback sockets. The loop is run for short times only, so that a test decides what has
- * happened on a socket before the flow sees it.
+ * Flows over loopback sockets. The loop is run for short times only, so that a test decides what
+ * has happened on a socket before the flow sees it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -86,8 +86,18 @@ static int accept_from(int listener, int flags)
 	return fd;
 }
 
-/* A flow that is open, from `client` to `backend`, both blocking. */
-static int setup(void **state)
+/* A client is accepted, and the relay has not run since; its flow is dialing. */
+static void accept_client(void)
+{
+	struct address front;
+	int listener = listen_on_loopback(&front);
+
+	client = connect_to(&front);
+	relay_accept(&relay, &route, accept_from(listener, SOCK_NONBLOCK), &front);
+	close(listener);
+}
+
+static int setup_relay(void **state)
 {
 	struct relay_settings settings = {
 		.connect_timeout_ns = 5 * NS_PER_S,
@@ -95,8 +105,6 @@ static int setup(void **state)
 		.descriptors_max = 256,
 	};
 	struct relay_observer observer = { 0 };
-	struct address front;
-	int listener;
 
 	(void)state;
 	memset(&route, 0, sizeof(route));
@@ -106,10 +114,14 @@ static int setup(void **state)
 
 	backend_listener = listen_on_loopback(&route.target);
 	route.protocol = PROTOCOL_TCP;
-	listener = listen_on_loopback(&front);
-	client = connect_to(&front);
-	relay_accept(&relay, &route, accept_from(listener, SOCK_NONBLOCK), &front);
-	close(listener);
+	accept_client();
+	return 0;
+}
+
+/* A flow that is open, from `client` to `backend`, both blocking. */
+static int setup(void **state)
+{
+	setup_relay(state);
 	run_a_while();
 	backend = accept_from(backend_listener, 0);
 	return 0;
@@ -342,6 +354,29 @@ static void who_was_not_is_reset(void **state)
 	assert_was_reset(backend);
 }
 
+/* All of it before epoll has told that the backend is connected. */
+static void bytes_of_a_backend_that_resets_at_once_reach_the_client(void **state)
+{
+	(void)state;
+	backend = accept_from(backend_listener, 0);
+	assert_int_equal(send(backend, "goodbye", 7, 0), 7);
+	socket_reset(&backend);
+	run_a_while();
+	assert_receives(client, "goodbye");
+	assert_was_reset(client);
+	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
+}
+
+static void backend_that_resets_at_once_resets_the_client(void **state)
+{
+	(void)state;
+	backend = accept_from(backend_listener, 0);
+	socket_reset(&backend);
+	run_a_while();
+	assert_was_reset(client);
+	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
+}
+
 int main(void)
 {
 #define WITH_FLOW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -357,6 +392,11 @@ int main(void)
 		WITH_FLOW(draining_ends_with_the_client),
 		WITH_FLOW(who_was_told_the_end_keeps_it_when_the_port_is_withdrawn),
 		WITH_FLOW(who_was_not_is_reset),
+		cmocka_unit_test_setup_teardown(
+			bytes_of_a_backend_that_resets_at_once_reach_the_client, setup_relay,
+			teardown),
+		cmocka_unit_test_setup_teardown(backend_that_resets_at_once_resets_the_client,
+						setup_relay, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
