@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from backends import TcpBackend, UdpBackend, echo, mirror, read_exactly
+from backends import TcpBackend, UdpBackend, echo, mirror, read_all, read_exactly
 from clients import connect, echoes, udp_client
 from conftest import Container, Launch, Serve, original_fails
 from proxy import PATIENCE_S, STATUS_FD, Program, Proxy, environment, flags, read_to_end
@@ -94,19 +94,16 @@ def test_stops_with_udp_sessions_open(
     stop(proxy, number)
 
 
-@pytest.mark.parametrize("proto", ["tcp", "udp"])
-def test_port_is_free_at_once(
-    serve: Serve, launch: Launch, service: tuple[str, int], proto: str
-) -> None:
-    """rm and run again, while connections of before are in TIME_WAIT."""
-    first = serve(service, proto=proto)
-    if proto == "tcp":
-        assert echoes(first.address)
+def test_port_is_free_at_once(serve: Serve, launch: Launch, container: Container) -> None:
+    """rm and run again, while the proxy's side of connections of before is in TIME_WAIT."""
+    backend = container(TcpBackend(lambda connection: connection.sendall(b"that is all")))
+    first = serve(backend.address)
+    with connect(first.address) as client:
+        assert read_all(client) == b"that is all"
     first.stop()
-    second = launch(*first.command[1:])
-    assert second.read_status() == b"0\n"
-    if proto == "tcp":
-        assert echoes(first.address)
+    assert launch(*first.command[1:]).read_status() == b"0\n"
+    with connect(first.address) as client:
+        assert read_all(client) == b"that is all"
 
 
 def test_stays_a_direct_child_with_its_arguments(serve: Serve, service: tuple[str, int]) -> None:

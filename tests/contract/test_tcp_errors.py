@@ -10,7 +10,6 @@ import pytest
 from backends import PATIENCE_S, TcpBackend, read_exactly, reset
 from clients import connect, digest, pattern, wait_for_delivery
 from conftest import Container, Serve, original_fails
-from proxy import wait_until
 
 clean_end = original_fails("an error on one side becomes a clean end on the other")
 
@@ -58,9 +57,11 @@ def test_backend_resets(serve: Serve, container: Container, size: int) -> None:
 @pytest.mark.parametrize("size", [0, 1000, 100_000])
 def test_client_resets(serve: Serve, container: Container, size: int) -> None:
     data = pattern(size)
+    has_read = threading.Event()
 
     def read_and_wait(connection: socket.socket) -> str:
         received = digest(read_exactly(connection, size))
+        has_read.set()
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
         return received
@@ -68,8 +69,7 @@ def test_client_resets(serve: Serve, container: Container, size: int) -> None:
     backend = container(TcpBackend(read_and_wait))
     client = connect(serve(backend.address).address)
     client.sendall(data)
-    wait_for_delivery(client)
-    wait_until(lambda: backend.accepted == 1, "a connection to the backend")
+    assert has_read.wait(PATIENCE_S)
     reset(client)
     assert backend.result() == digest(data)
 

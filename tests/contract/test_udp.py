@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """UDP: every datagram arrives as it is, and answers come from where the question went."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -150,6 +151,22 @@ def test_session_survives_refusals(
         client.sendto(b"after", proxy.address)
         assert client.recv(100) == b"after"
     assert again.sources[-1] == backend.sources[0]
+
+
+@original_fails("the news of a refusal may take the next datagram's place", untried=True)
+def test_refusals_cost_no_datagram(serve: Serve, new_port: Callable[[], int]) -> None:
+    """
+    The kernel tells of a refusal where the next datagram is sent, and does not send it. The proxy
+    is held up meanwhile, so that it meets all of them at once, and has no time to ask for the news.
+    """
+    proxy = serve(("127.0.0.1", new_port()), proto="udp")
+    before = refusals()
+    with udp_client("127.0.0.1") as one, udp_client("127.0.0.1") as other:
+        proxy.process.send_signal(signal.SIGSTOP)
+        for client in [one, other] * 5:
+            client.sendto(b"x", proxy.address)
+        proxy.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: refusals() == before + 10, "ten refusals")
 
 
 def test_client_that_left(serve: Serve, container: Container) -> None:
