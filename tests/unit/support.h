@@ -51,7 +51,7 @@ bool wait_for(int fd, short events, int ms);
 void assert_receives(int fd, const char *text);
 void assert_was_reset(int fd);
 
-/* Writes to a non-blocking socket until it takes no more; returns the number of bytes. */
+/* Writes to a non-blocking socket until it takes no more for good; returns the number of bytes. */
 size_t fill(int fd);
 
 /* Reads from a non-blocking socket what comes until it is silent for a short time. */

@@ -168,6 +168,11 @@ static void restarted_journal_is_found_again(void **state)
 	log_open(LOG_TARGET_JOURNAL, "proxy");
 	log_write(LOG_LEVEL_INFO, "before");
 	receiver_close(journal, JOURNAL);
+	journal = receiver(JOURNAL);
+	log_write(LOG_LEVEL_INFO, "at once");
+	assert_receives(journal, "PRIORITY=6\nSYSLOG_IDENTIFIER=proxy\nMESSAGE=at once\n");
+
+	receiver_close(journal, JOURNAL);
 	log_write(LOG_LEVEL_INFO, "meanwhile"); /* lost, and nothing more */
 	journal = receiver(JOURNAL);
 	log_write(LOG_LEVEL_INFO, "after");

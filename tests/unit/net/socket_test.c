@@ -28,7 +28,7 @@ static void assert_sentence(const struct error *err, const char *part)
 static void listening_socket_is_set_up(void **state)
 {
 	struct address address;
-	int fd = listen_on(PROTOCOL_TCP, "::1", &address);
+	int fd = listen_on(PROTOCOL_TCP, "::", &address);
 
 	(void)state;
 	assert_int_equal(option(fd, SOL_SOCKET, SO_ACCEPTCONN), 1);

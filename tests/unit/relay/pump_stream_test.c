@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stream pump between two connections over the loopback interface: writer -> source, sink ->
- * reader. splice() is defined here, so that a test can count it and have it fail.
+ * The stream pump between two connections: writer -> source, sink -> reader. They are local sockets,
+ * in which nothing is ever on its way, so that a full one stays full; those of TCP where its errors
+ * matter. splice() is defined here, so that a test can count it and have it fail.
  */
 #include "support.h"
 
@@ -48,13 +49,10 @@ static uint8_t pattern(uint64_t position)
 	return (uint8_t)(position * 31 + position / 251);
 }
 
-static int setup(void **state)
+static void start(int in[2], int out[2])
 {
-	int in[2], out[2], large = 8 * 1024 * 1024;
+	int large = 8 * 1024 * 1024;
 
-	(void)state;
-	stream_pair(in);
-	stream_pair(out);
 	writer = in[0];
 	reader = out[1];
 	ends = (struct pump_ends){ .source = in[1], .sink = out[0] };
@@ -69,6 +67,27 @@ static int setup(void **state)
 	memset(&pump, 0, sizeof(pump));
 	memset(&splices, 0, sizeof(splices));
 	written_bytes = read_bytes = 0;
+}
+
+static int setup(void **state)
+{
+	int in[2], out[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, in), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, out), 0);
+	start(in, out);
+	return 0;
+}
+
+static int setup_tcp(void **state)
+{
+	int in[2], out[2];
+
+	(void)state;
+	stream_pair(in);
+	stream_pair(out);
+	start(in, out);
 	return 0;
 }
 
@@ -290,6 +309,29 @@ static void pipe_holds_no_more_than_its_size(void **state)
 	assert_in_range(splices.most_bytes, 1, PIPE_BYTES);
 }
 
+/* A sink that takes only parts of what is offered: what was read is held, and goes on from there. */
+static void narrow_sink_gets_all_in_order(void **state)
+{
+	int narrow = 1; /* the kernel makes it its least */
+	uint32_t least_held = UINT32_MAX;
+
+	(void)state;
+	budget.most = 0; /* copying all the time */
+	assert_int_equal(setsockopt(ends.sink, SOL_SOCKET, SO_SNDBUF, &narrow, sizeof(narrow)), 0);
+	write_bytes(BULK_BYTES);
+	while (read_bytes < written_bytes) {
+		enum pump_result result = run();
+
+		assert_true(result == PUMP_BLOCKED || result == PUMP_IDLE);
+		if (pump.held_bytes > 0 && pump.held_bytes < least_held)
+			least_held = pump.held_bytes;
+		assert_true(wait_for(reader, POLLIN, COMES_MS));
+		read_available();
+	}
+	assert_true(least_held < PUMP_COPY_BYTES); /* it did take parts */
+	assert_holds_nothing();
+}
+
 /* What a session that ends still holds is lost, but not its memory and descriptors. */
 static void release_gives_back_what_is_held(void **state)
 {
@@ -449,6 +491,7 @@ static void bytes_stay_whole_whatever_comes(void **state)
 int main(void)
 {
 #define WITH_PUMP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_TCP(test) cmocka_unit_test_setup_teardown(test, setup_tcp, teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_PUMP(small_payloads_are_copied),
 		WITH_PUMP(nothing_to_read_is_idle),
@@ -459,17 +502,19 @@ int main(void)
 		WITH_PUMP(full_sink_stops_the_source),
 		WITH_PUMP(full_sink_keeps_bytes_in_the_pipe),
 		WITH_PUMP(pipe_holds_no_more_than_its_size),
+		WITH_PUMP(narrow_sink_gets_all_in_order),
 		WITH_PUMP(release_gives_back_what_is_held),
 		WITH_PUMP(end_of_file_comes_after_the_bytes),
 		WITH_PUMP(end_of_file_waits_for_a_full_sink),
 		WITH_PUMP(end_of_file_is_found_by_splice_too),
-		WITH_PUMP(reset_of_the_source_is_told),
-		WITH_PUMP(reset_of_the_sink_is_told),
-		WITH_PUMP(reset_of_the_sink_is_told_by_splice_too),
+		WITH_TCP(reset_of_the_source_is_told),
+		WITH_TCP(reset_of_the_sink_is_told),
+		WITH_TCP(reset_of_the_sink_is_told_by_splice_too),
 		WITH_PUMP(sockets_that_cannot_be_spliced_are_copied),
 		WITH_PUMP(splice_that_finds_nothing_is_not_believed),
 		WITH_PUMP(interrupted_splice_is_tried_again),
 		WITH_PUMP(bytes_stay_whole_whatever_comes),
+		WITH_TCP(bytes_stay_whole_whatever_comes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
