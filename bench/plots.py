@@ -9,7 +9,7 @@ from report import LIMIT, OURS, Figures, Record, collect, number, spread
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot  # noqa: E402 - it asks at once what to draw on
+from matplotlib import pyplot, ticker  # noqa: E402 - it asks at once what to draw on
 
 COLORS = {OURS: "#c0392b", LIMIT: "#95a5a6"}
 OTHERS = "#34607f"
@@ -46,6 +46,9 @@ def draw_panel(axes: "matplotlib.axes.Axes", figures: Figures, metric: str, peer
     positive = sorted(value for value in medians if value > 0)
     if positive and positive[-1] > LOG_ABOVE * positive[len(positive) // 2]:
         axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.margins(x=0.25)
     for place, name in enumerate(peers):
         text = f"  {number(found[name].median)}"

@@ -114,6 +114,13 @@ def percent_spread(value: Spread) -> str:
     return f" ±{abs((value.most - value.least) / 2 / value.median) * 100:.0f}%"
 
 
+def figure_text(metric: str, value: Spread) -> str:
+    """A difference may be near nought, and half of anything is many times that."""
+    if metric in ADDED and value.least != value.most:
+        return f"{number(value.median)} ({number(value.least)} to {number(value.most)})"
+    return f"{number(value.median)}{percent_spread(value)}"
+
+
 Rows = list[list[str]]
 
 
@@ -124,7 +131,7 @@ def figure_rows(record: Record, figures: Figures) -> Rows:
         row = [f"{METRICS[metric].title}, {METRICS[metric].unit}"]
         for name in names:
             value = spread(by_peer[name].values()) if by_peer.get(name) else None
-            row.append(f"{number(value.median)}{percent_spread(value)}" if value else "")
+            row.append(figure_text(metric, value) if value else "")
         rows.append(row)
     return rows
 

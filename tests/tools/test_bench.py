@@ -82,7 +82,10 @@ def test_latency_is_compared_with_the_kernel_of_the_same_round() -> None:
         (2, "rr", "fairlead", {"p50_us": 50}),
         (3, "rr", "fairlead", {"p50_us": 50}),
     )
-    assert report.collect(given)["rr.added_p50_us"] == {"fairlead": {1: 15, 2: 10}}
+    figures = report.collect(given)
+    assert figures["rr.added_p50_us"] == {"fairlead": {1: 15, 2: 10}}
+    rows = {row[0]: row[1:] for row in report.figure_rows(given, figures)}
+    assert rows["added to DNAT: p50, us"] == ["", "12.5 (10.0 to 15.0)"]
 
 
 @pytest.mark.parametrize(
