@@ -301,6 +301,8 @@ def test_client_that_reads_nothing_costs_little(
 ) -> None:
     """The container sends without end. What the proxy holds of it, in all, is what the kernel lets
     two sockets hold (less than 16 MB with its usual limits), and next to nothing of its own."""
+    if b"__asan_init" in PROXY.read_bytes():
+        pytest.skip("the sanitizers' own memory would be counted")
     send_buffer_max = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
     with socket.create_server(("127.0.0.1", BACK_PORT)) as listener:
         client = socket.create_connection(("::1", FRONT_PORT))
