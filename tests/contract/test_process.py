@@ -197,7 +197,7 @@ class Grandchild:
     """A proxy that a shell has started in the background, and that the shell may leave behind."""
 
     def __init__(self, program: Program, words: list[str], wrapper: list[str]) -> None:
-        status, end = os.pipe()
+        self.status, end = os.pipe()
         self.parent = subprocess.Popen(
             ["sh", "-c", PARENT, "sh", *wrapper, str(program.path), *words],
             stdout=subprocess.PIPE,
@@ -208,8 +208,6 @@ class Grandchild:
         os.close(end)
         assert self.parent.stdout
         self.pidfd = os.pidfd_open(int(self.parent.stdout.readline()))
-        self.status = read_to_end(status)
-        os.close(status)
 
     def ends(self, patience_s: float) -> bool:
         return bool(select.select([self.pidfd], [], [], patience_s)[0])
@@ -220,6 +218,7 @@ class Grandchild:
         except ProcessLookupError:  # it has ended
             pass
         os.close(self.pidfd)
+        os.close(self.status)
         self.parent.kill()
         self.parent.communicate()
 
@@ -233,7 +232,7 @@ def start_grandchild(
     def start(*wrapper: str) -> Grandchild:
         words = flags("tcp", "127.0.0.1", new_port(), *service)
         started.append(Grandchild(program, words, list(wrapper)))
-        assert started[-1].status == b"0\n"
+        assert read_to_end(started[-1].status) == b"0\n"
         return started[-1]
 
     yield start
