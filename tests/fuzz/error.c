@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors of any length: what fits is there, and the end is always within. Input: text NUL prefix. */
+/* Errors of any length: what fits is there, the end is always within. Input: text NUL prefix. */
 #include "base/error.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * docker-proxy's command line. The input is the arguments, one a line. What is accepted, written out
- * again as dockerd would, means the same.
+ * docker-proxy's command line. The input is the arguments, one a line. What is accepted, written
+ * out again as dockerd would, means the same.
  */
 #include "apps/docker-proxy/flags.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Both ends of transfers through a proxy, in one process: clients that connect to it, and the
- * backend that it connects to. Each direction carries a stream of its own (stream.h), and every byte
- * that arrives is held against it, so what arrives is a prefix of what was sent, or this fails.
+ * backend that it connects to. Each direction carries a stream of its own (stream.h), and every
+ * byte that arrives is held against it, so what arrives is a prefix of what was sent, or this
+ * fails.
  *
  * A transfer is good when each end has sent all, and received all and then a clean end; or, where
  * one end was told to reset, when the other has seen a reset and no clean end.
