@@ -15,6 +15,7 @@ JUNIT = """<testsuites><testsuite>
 <testcase classname="room" name="two"><failure message="1 is not 2"/></testcase>
 <testcase classname="room" name="three"><error message="crashed"/></testcase>
 <testcase classname="room" name="four"><skipped message="no SCTP here"/></testcase>
+<testcase classname="room" name="five"><skipped type="pytest.xfail" message="a fault"/></testcase>
 </testsuite></testsuites>"""
 
 ONE_PASSED = '<testsuite><testcase classname="room" name="one"/></testsuite>'
@@ -45,7 +46,7 @@ def run(checks: ModuleType, command: str, junit: str | None = None, reports: boo
 
 
 def test_each_test_of_a_runner_is_counted(checks: ModuleType) -> None:
-    assert run(checks, "exit 1", JUNIT) == "1 passed, 2 failed, 1 skipped"
+    assert run(checks, "exit 1", JUNIT) == "2 passed, 2 failed, 1 skipped"
 
 
 def test_reasons_of_skipped_tests_are_kept(checks: ModuleType, tmp_path: Path) -> None:
@@ -121,6 +122,6 @@ def test_the_last_line_is_the_sum_and_later_steps_run(
     monkeypatch.setattr("sys.argv", ["run-checks"])
     assert checks.main() == 1
     shown = capsys.readouterr().out.splitlines()
-    assert shown[-1] == "2 passed, 3 failed, 1 skipped"
+    assert shown[-1] == "3 passed, 3 failed, 1 skipped"
     assert "    | why" in shown
     assert "    skipped: room four: no SCTP here" in shown
