@@ -2,8 +2,8 @@
 /*
  * What the fuzz programs share.
  *
- * Each program is one function, LLVMFuzzerTestOneInput, which asserts properties that hold for every
- * input. In every build it runs over its folder of corpus/ (standalone.c); configured with
+ * Each program is one function, LLVMFuzzerTestOneInput, which asserts properties that hold for
+ * every input. In every build it runs over its folder of corpus/ (standalone.c); configured with
  * CC=clang -Dfuzzers=true, it is a libFuzzer program that looks for new inputs.
  */
 #ifndef FAIRLEAD_TESTS_FUZZ_FUZZ_H

@@ -129,7 +129,8 @@ static void gap_of_a_freed_chunk_is_used_again(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < COUNT_OF(items); i++)
 		items[i] = take();
-	slots_give(&slots, items[2 * SLOTS_PER_CHUNK + 5]); /* so that the next is not the last free */
+	/* another chunk has room, so the next that is emptied is not kept */
+	slots_give(&slots, items[2 * SLOTS_PER_CHUNK + 5]);
 	for (uint32_t i = SLOTS_PER_CHUNK; i < 2 * SLOTS_PER_CHUNK; i++)
 		slots_give(&slots, items[i]);
 	for (struct item *item = slots_next(&slots, NULL); item; item = slots_next(&slots, item))

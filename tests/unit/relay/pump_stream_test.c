@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stream pump between two connections: writer -> source, sink -> reader. They are local sockets,
- * in which nothing is ever on its way, so that a full one stays full; those of TCP where its errors
- * matter. splice() is defined here, so that a test can count it and have it fail.
+ * The stream pump between two connections: writer -> source, sink -> reader. They are local
+ * sockets, in which nothing is ever on its way, so that a full one stays full; those of TCP where
+ * its errors matter. splice() is defined here, so that a test can count it and have it fail.
  */
 #include "support.h"
 
@@ -25,7 +25,7 @@ static struct pump_ends ends;
 static uint8_t scratch[PUMP_COPY_BYTES];
 static uint64_t written_bytes, read_bytes; /* of one endless pattern */
 
-/* What was asked of splice(), and what it fails with instead: the number of times, and the errno. */
+/* What was asked of splice(), and what it fails with instead: how many times, and the errno. */
 static struct {
 	int calls, failures, error;
 	size_t most_bytes;
@@ -309,7 +309,7 @@ static void pipe_holds_no_more_than_its_size(void **state)
 	assert_in_range(splices.most_bytes, 1, PIPE_BYTES);
 }
 
-/* A sink that takes only parts of what is offered: what was read is held, and goes on from there. */
+/* A sink that takes parts of what is offered: the rest is held, and goes on from there. */
 static void narrow_sink_gets_all_in_order(void **state)
 {
 	int narrow = 1; /* the kernel makes it its least */

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "net/socket.h"
@@ -283,6 +284,48 @@ static void dropped_route_takes_its_sessions_only(void **state)
 	close(other);
 }
 
+/* A host that is out of descriptors gets them back from others: the client waits. */
+static void dialling_waits_for_descriptors(void **state)
+{
+	struct rlimit before, none;
+	int client = connect_to(PROTOCOL_TCP, &front),
+	    accepted = accept_from(front_fd, SOCK_NONBLOCK);
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	loop.now_ns = clock_now_ns();
+	relay_accept(&relay, &route, accepted, &front);
+	run_turns();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(ended.calls, 0);
+	run_until(backend_is_asked);
+	close(client);
+}
+
+/* Some seconds after the last session the process is as small as at its start. */
+static void what_was_kept_for_later_is_given_back(void **state)
+{
+	struct pipe *pipe = pipe_pool_take(&relay.pump_resources.pipes);
+	int client = new_client(&route);
+
+	(void)state;
+	run_until(backend_is_asked);
+	run_turns(); /* so that it is open, and waits for nothing */
+	pipe_pool_give(&relay.pump_resources.pipes, pipe, 0);
+	timeout_expire(&loop.timeout_queues, loop.now_ns + 3600 * NS_PER_S);
+	assert_int_equal(relay.pump_resources.pipes.idle_count, 1); /* not while one is open */
+	relay_drop_route(&relay, &route);
+	assert_non_null(relay.flows.chunk);
+	timeout_expire(&loop.timeout_queues, loop.now_ns + 3600 * NS_PER_S);
+	assert_int_equal(relay.pump_resources.pipes.idle_count, 0);
+	assert_int_equal(relay.budget.used, 0);
+	assert_null(relay.flows.chunk);
+	close(client);
+}
+
 static void silent_half_closed_session_ends(void **state)
 {
 	int client;
@@ -312,6 +355,8 @@ int main(void)
 		WITH_RELAY(room_is_told_once_to_who_waits),
 		WITH_RELAY(idle_pipes_make_room),
 		WITH_RELAY(dropped_route_takes_its_sessions_only),
+		WITH_RELAY(dialling_waits_for_descriptors),
+		WITH_RELAY(what_was_kept_for_later_is_given_back),
 		WITH_RELAY(silent_half_closed_session_ends),
 	};
 
