@@ -274,7 +274,7 @@ PEERS = [
         "docker-proxy-new",
         "docker-proxy (named)",
         named,
-        "a binary that FAIRLEAD_BENCH_DOCKER_PROXY names",
+        "a binary to be named, see bench/run --help",
         ["", "-version"],
         start_drop_in,
         BOTH,

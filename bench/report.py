@@ -12,6 +12,7 @@ did then touches both; its median, least and most over the rounds are shown.
 """
 
 import statistics
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -124,11 +125,11 @@ def figure_text(metric: str, value: Spread) -> str:
 Rows = list[list[str]]
 
 
-def figure_rows(record: Record, figures: Figures) -> Rows:
+def figure_rows(record: Record, figures: Figures, by_name: bool = False) -> Rows:
     names = [name for name in record["peers"] if any(name in row for row in figures.values())]
     rows = [["", *names]]
     for metric, by_peer in figures.items():
-        row = [f"{METRICS[metric].title}, {METRICS[metric].unit}"]
+        row = [metric if by_name else f"{METRICS[metric].title}, {METRICS[metric].unit}"]
         for name in names:
             value = spread(by_peer[name].values()) if by_peer.get(name) else None
             row.append(figure_text(metric, value) if value else "")
@@ -136,7 +137,7 @@ def figure_rows(record: Record, figures: Figures) -> Rows:
     return rows
 
 
-def ratio_rows(record: Record, figures: Figures) -> Rows:
+def ratio_rows(record: Record, figures: Figures, by_name: bool = False) -> Rows:
     names = [name for name in record["peers"] if name != OURS]
     names = [name for name in names if any(ratios(figures, m, name) for m in figures)]
     rows = [["ours / peer", *names]]
@@ -145,7 +146,7 @@ def ratio_rows(record: Record, figures: Figures) -> Rows:
         if metric in ADDED:
             continue
         up = "more" if METRICS[metric].more_is_better else "less"
-        row = [f"{METRICS[metric].title} ({up} is better)"]
+        row = [metric if by_name else f"{METRICS[metric].title} ({up} is better)"]
         for name in names:
             values = ratios(figures, metric, name)
             row.append(ratio_text(spread(values)) if values else "")
@@ -161,7 +162,7 @@ def ratio_text(value: Spread) -> str:
 
 
 def bar_rows(figures: Figures) -> Rows:
-    rows = [["bar", "at", "is", "against", ""]]
+    rows = [["bar", "at", "is", "against", "reached"]]
     for bar in BARS:
         verdict = judge(figures, bar)
         if not verdict:
@@ -171,7 +172,7 @@ def bar_rows(figures: Figures) -> Rows:
         value = verdict.value
         text = ratio_text(value) if bar.against else f"{number(value.median)} {metric.unit}"
         limit = f"{'least' if up else 'most'} {bar.limit:g}"
-        reached = "reached" if verdict.reached else "NOT REACHED"
+        reached = "yes" if verdict.reached else "NO"
         rows.append([metric.title, limit, text, verdict.peer or "", reached])
     return rows
 
@@ -186,10 +187,39 @@ def text_table(rows: Rows) -> str:
     return "\n".join(lines)
 
 
+# Of a line of the file that is written.
+COLUMNS_MAX = 100
+
+
+def markdown_width(cells: list[list[str]]) -> int:
+    """Of the widest line of a table with these columns."""
+    return max(sum(len(cell) + 3 for cell in line) + 1 for line in zip(*cells))
+
+
+def markdown_tables(rows: Rows) -> str:
+    """A table turned on its side, peers below each other, in as many pieces as its width takes."""
+    head, *columns = rows
+    pieces: list[list[list[str]]] = []
+    for column in columns:
+        if not pieces or markdown_width([*pieces[-1], column]) > COLUMNS_MAX:
+            pieces.append([head])
+        pieces[-1].append(column)
+    return "\n\n".join(markdown_table([list(line) for line in zip(*piece)]) for piece in pieces)
+
+
 def markdown_table(rows: Rows) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|---|" + "---:|" * (len(rows[0]) - 1))
     return "\n".join(lines)
+
+
+def legend_rows(figures: Figures) -> Rows:
+    rows = [["name", "what", "unit", "better"]]
+    for metric in figures:
+        about = METRICS[metric]
+        way = "more" if about.more_is_better else "less"
+        rows.append([f"`{metric}`", about.title, about.unit, way])
+    return rows
 
 
 def peer_lines(record: Record) -> list[str]:
@@ -258,21 +288,34 @@ rates are not those of separate machines; the ratios say who leaves more to the 
 * The kernel tracks connections while DNAT is measured and not otherwise."""
 
 
+def wrapped(text: str, end: str, indent: str) -> list[str]:
+    """In lines that each, but the last, have that end."""
+    lines = textwrap.wrap(
+        text,
+        COLUMNS_MAX - len(end),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line + end for line in lines[:-1]] + lines[-1:]
+
+
 def markdown_report(record: Record) -> str:
     figures = collect(record)
     machine = record["machine"]
     lines = ["<!-- SPDX-License-Identifier: Apache-2.0 -->", "# Fairlead beside its peers", ""]
     lines += [f"Written by `bench/run --results` on {record['date']}, from this run:", ""]
-    lines += [f"    {' '.join(record['command'])}", ""]
+    lines += ["```", *wrapped(" ".join(record["command"]), " \\", "  "), "```", ""]
     lines += [f"* {name}: {value}" for name, value in machine.items()]
     lines += [f"* {line}" for line in peer_lines(record)]
-    lines += [f"* {others_line(record)}"]
+    lines += wrapped(f"* {others_line(record)}", "", "  ")
     lines += ["", "## How", "", CONDITIONS, ""]
     bars = bar_rows(figures)
     if len(bars) > 1:
         lines += ["## Bars", "", markdown_table(bars), ""]
-    lines += ["## Ratios", "", markdown_table(ratio_rows(record, figures)), ""]
-    lines += ["## Figures", "", markdown_table(figure_rows(record, figures)), ""]
+    lines += ["## Ratios", "", markdown_tables(ratio_rows(record, figures, by_name=True)), ""]
+    lines += ["## Figures", "", markdown_tables(figure_rows(record, figures, by_name=True)), ""]
+    lines += ["## Names", "", markdown_table(legend_rows(figures)), ""]
     if error_lines(record):
         lines += ["## No figure", "", *[f"* {line}" for line in error_lines(record)], ""]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ The modules of bench/ are scripts beside each other, so their folder is put into
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -157,6 +158,25 @@ def test_the_table_has_a_row_for_each_metric_and_a_column_for_each_peer() -> Non
 
 def test_a_table_is_aligned() -> None:
     assert report.text_table([["", "b"], ["long", "10"], ["c", ""]]) == "       b\nlong  10\nc"
+
+
+def test_a_long_command_can_be_pasted() -> None:
+    command = " ".join(["bench/run", *[f"--word {n}" for n in range(30)]])
+    lines = report.wrapped(command, " \\", "  ")
+    assert len(lines) > 1
+    assert all(len(line) <= 100 for line in lines)
+    assert shlex.split("\n".join(lines)) == command.split()
+
+
+def test_wide_tables_are_turned_and_cut() -> None:
+    head, *rows = [["", "a", "b"], *[[f"metric {n}" * 4, "1", "2"] for n in range(5)]]
+    tables = report.markdown_tables([head, *rows]).split("\n\n")
+    assert len(tables) > 1
+    assert all(len(line) <= 100 for table in tables for line in table.splitlines())
+    # Each piece begins with a column of the peers, and none of the others is lost.
+    assert all(table.splitlines()[2].startswith("| a | 1 |") for table in tables)
+    heads = [table.splitlines()[0].strip("| ").split(" | ") for table in tables]
+    assert [name for head in heads for name in head] == [row[0] for row in rows]
 
 
 def test_the_reports_name_peers_that_are_missing() -> None:
