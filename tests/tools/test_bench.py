@@ -6,7 +6,6 @@ The modules of bench/ are scripts beside each other, so their folder is put into
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -165,7 +164,7 @@ def test_a_long_command_can_be_pasted() -> None:
     lines = report.wrapped(command, " \\", "  ")
     assert len(lines) > 1
     assert all(len(line) <= 100 for line in lines)
-    assert shlex.split("\n".join(lines)) == command.split()
+    assert "\n".join(lines).replace("\\\n", " ").split() == command.split()
 
 
 def test_wide_tables_are_turned_and_cut() -> None:
