@@ -112,12 +112,13 @@ remove_control_groups() {
 }
 
 stay_up() {
-	say "It stays up until Ctrl-C. Try it yourself, from another terminal of this machine, which is a client
-outside for the host of this demo; or on that host:"
+	expect_interrupt
+	say "It stays up until Ctrl-C. Try it yourself, from another terminal of this machine, which for
+the host of this demo is a client outside; or on that host:"
 	indent <<-end
 		curl http://[$host_ip6]:$port/
 		sudo nsenter --net=/run/netns/$host curl http://[::1]:$port/
 		sudo docker --host $DOCKER_HOST ps
 	end
-	until_interrupted "$keeper" || fail "the Docker Engine has ended"
+	wait "$keeper" || fail "the Docker Engine has ended"
 }

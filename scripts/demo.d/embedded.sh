@@ -80,7 +80,8 @@ end_jobs() {
 }
 
 stay_up() {
+	expect_interrupt
 	say "It stays up until Ctrl-C. Try it yourself, from another terminal:"
 	echo "curl http://[::1]:$port/" | indent
-	until_interrupted "$published" || fail "fairlead publish has ended"
+	wait "$published" || fail "fairlead publish has ended"
 }

@@ -24,10 +24,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-# Ctrl-C is the way to end it then, and no failure.
-until_interrupted() { # PROCESS
+# From when it is said that Ctrl-C is the way to end it, that is no failure.
+expect_interrupt() {
 	trap 'echo && exit 0' INT
-	wait "$1"
 }
 
 # Ends a process of ours, and waits for it; one that takes too long is killed.
