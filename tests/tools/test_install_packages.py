@@ -154,7 +154,7 @@ def test_a_policy_that_holds_everything_serves(play: Play) -> None:
 def test_a_policy_that_lets_docker_start_is_not_overruled(play: Play) -> None:
     result = play.run("docker", policy="exit 0")
     assert result.returncode == 1
-    assert "install docker.io yourself" in result.stderr
+    assert "lets docker.service start: install what brings it yourself" in result.stderr
     assert play.calls() == []
 
 
