@@ -145,6 +145,14 @@ void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s)
 	(void)set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
+void socket_bound_receive_buffer(int fd, uint32_t bytes)
+{
+	int half = (int)(bytes / 2); /* which the kernel doubles, for its own overhead: socket(7) */
+
+	if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, half) < 0)
+		(void)set_option(fd, SOL_SOCKET, SO_RCVBUF, half);
+}
+
 void socket_reset(int *fd)
 {
 	struct linger now = { .l_onoff = 1, .l_linger = 0 };

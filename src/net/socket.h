@@ -34,6 +34,13 @@ int socket_open(enum protocol protocol, int family);
  */
 void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s);
 
+/*
+ * Bounds what the kernel keeps of received bytes that nobody has read, instead of letting it grow
+ * with the pace of the sender, to 32 MiB where tcp_rmem is that of recent kernels (tcp(7)). Without
+ * CAP_NET_ADMIN, net.core.rmem_max is a bound too.
+ */
+void socket_bound_receive_buffer(int fd, uint32_t bytes);
+
 /* Closes the socket so that the peer sees a reset (SO_LINGER with time 0), and sets *fd to -1. */
 void socket_reset(int *fd);
 

@@ -19,6 +19,13 @@ _Static_assert(sizeof(struct flow) <= 400, "flow: a session in the process is at
 
 #define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
+/*
+ * What a container that sends without end has on its way here, unread because the client is slow.
+ * The container is near: at 1 ms from it, half of this, the window that it makes, is 16 Gbit/s.
+ * The client may be far, and its buffer stays the kernel's to size.
+ */
+#define BACKEND_RECEIVE_BYTES (4 * 1024 * 1024)
+
 /* How long a side that is to be reset may confirm nothing of what was written to it. */
 #define DRAINING_PATIENCE_NS (30 * NS_PER_S)
 
@@ -224,6 +231,17 @@ static bool side_broke(struct relay *relay, struct flow *flow, int broken, int e
 	return true;
 }
 
+/* A socket that has brought little keeps the small buffer it began with. */
+static void bound_backend(struct flow *flow)
+{
+	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
+
+	if (!flow->pumps[FLOW_BACKEND].was_bulk || backend->bounded)
+		return;
+	socket_bound_receive_buffer(backend->fd, BACKEND_RECEIVE_BYTES);
+	backend->bounded = true;
+}
+
 static bool pump_from(struct relay *relay, struct flow *flow, int from)
 {
 	struct flow_side *source = &flow->sides[from], *sink = &flow->sides[other(from)];
@@ -274,6 +292,7 @@ static void pump_both(struct relay *relay, struct flow *flow)
 
 	if (!pump_from(relay, flow, FLOW_CLIENT) || !pump_from(relay, flow, FLOW_BACKEND))
 		return;
+	bound_backend(flow);
 	/* The backend's bytes may have shown that the client is broken: read what it had sent. */
 	if (client->broken && !pump_from(relay, flow, FLOW_CLIENT))
 		return;

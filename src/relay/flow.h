@@ -48,6 +48,7 @@ struct flow_side {
 	bool failed : 1;  /* ... of an error: it may show in SO_ERROR only */
 	bool broken : 1;  /* writing to it has failed */
 	bool ended : 1;	  /* its pump is done: the end was passed on, or no longer can be */
+	bool bounded : 1; /* its receive buffer is */
 };
 
 struct flow {

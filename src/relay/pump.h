@@ -60,6 +60,7 @@ struct pump {
 	uint8_t mode;
 	uint8_t streak;	     /* runs in a row that speak for the other mode */
 	bool source_ended;   /* end of file was read */
+	bool was_bulk;	     /* stream: a lot came at once, at least one time */
 	uint32_t held_bytes; /* read and not yet written */
 	void *held;	     /* struct pipe or struct pump_buffer; NULL while held_bytes is 0 */
 	uint64_t moved_bytes;

@@ -161,6 +161,7 @@ static enum step copy(struct pump *pump, struct pump_resources *resources, struc
 	}
 	if (pump->mode == PUMP_COPY && ++pump->streak >= BULK_STREAK) {
 		pump->streak = 0;
+		pump->was_bulk = true;
 		pump->held = pipe_pool_take(&resources->pipes);
 		if (pump->held)
 			pump->mode = PUMP_SPLICE;
