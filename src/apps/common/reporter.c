@@ -15,7 +15,7 @@ static bool may_write(struct reporter *reporter)
 	if (now_ns - reporter->window_ns >= WINDOW_NS) {
 		if (reporter->held_back > 0)
 			log_write(LOG_LEVEL_NOTICE,
-				  "%u more messages were left out in the last ten seconds of them",
+				  "left out, as there were too many at once: %u more",
 				  reporter->held_back);
 		reporter->window_ns = now_ns;
 		reporter->written = 0;
