@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import select
+import shutil
 import signal
 import statistics
 import sys
@@ -265,15 +266,17 @@ def main() -> int:
     except Unavailable as reason:
         print(f"ports: {reason}", file=sys.stderr)
         return 1
-    subjects = [
-        Subject("docker-proxy", docker_proxy),
-        Subject("fairlead", PROXY),
-        Subject("no proxy", None, ("--userland-proxy=false",)),
-    ]
     network = Network()
     engine = None
     try:
         engine = Engine(installation, network.host)
+        # A copy, as the program may be built anew meanwhile.
+        fairlead = shutil.copy(PROXY, engine.work)
+        subjects = [
+            Subject("docker-proxy", docker_proxy),
+            Subject("fairlead", fairlead),
+            Subject("no proxy", None, ("--userland-proxy=false",)),
+        ]
         engine.start()
         import_webapp(engine)
         engine.stop()
