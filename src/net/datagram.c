@@ -173,39 +173,93 @@ static void add_source(struct msghdr *header, int family, const struct address *
 	}
 }
 
+/*
+ * The datagrams of one message: more than one where they can leave together (UDP_SEGMENT), which
+ * then pass the whole stack as one packet, and are parted as late as can be.
+ */
 struct outgoing {
+	uint32_t count;
+	uint32_t firsts[DATAGRAM_BATCH + 1]; /* of each message, and where the last one ends */
 	struct mmsghdr messages[DATAGRAM_BATCH];
 	struct iovec parts[DATAGRAM_BATCH];
 	struct sockaddr_storage peers[DATAGRAM_BATCH];
 	struct control controls[DATAGRAM_BATCH];
 };
 
+/*
+ * What is longer does not fit an Ethernet frame, and the kernel makes segments of whole packets
+ * only. A route with a smaller MTU is found out: the message is refused.
+ */
+#define JOINED_BYTES_MAX 1472
+
+static bool can_leave_together(const struct datagram *first, const struct datagram *next)
+{
+	return next->segment_bytes == 0 && next->length > 0 && next->length <= first->length &&
+	       address_equal(&first->peer, &next->peer) &&
+	       address_equal(&first->local, &next->local);
+}
+
+/*
+ * How many, from the first on, can be one message. All have the length of the first, but for the
+ * last, which may be shorter.
+ */
+static uint32_t count_joined(const struct datagram *datagrams, uint32_t count)
+{
+	const struct datagram *first = &datagrams[0];
+	uint32_t bytes = first->length, joined = 1;
+
+	if (first->segment_bytes != 0 || first->length == 0 || first->length > JOINED_BYTES_MAX)
+		return 1;
+	while (joined < count && can_leave_together(first, &datagrams[joined]) &&
+	       bytes + datagrams[joined].length <= DATAGRAM_IPV4_PAYLOAD_MAX) {
+		bytes += datagrams[joined].length;
+		if (datagrams[joined++].length < first->length)
+			break;
+	}
+	return joined;
+}
+
+static void add_message(struct outgoing *out, int family, const struct datagram *datagrams,
+			uint32_t joined)
+{
+	const struct datagram *first = &datagrams[out->firsts[out->count]];
+	struct msghdr *header = &out->messages[out->count].msg_hdr;
+	uint16_t segment_bytes = joined > 1 ? (uint16_t)first->length : first->segment_bytes;
+
+	for (uint32_t i = 0; i < joined; i++)
+		out->parts[out->firsts[out->count] + i] = (struct iovec){
+			.iov_base = first[i].bytes, .iov_len = first[i].length
+		};
+	header->msg_iov = &out->parts[out->firsts[out->count]];
+	header->msg_iovlen = joined;
+	header->msg_control = &out->controls[out->count];
+	if (first->peer.family != AF_UNSPEC) {
+		header->msg_name = &out->peers[out->count];
+		header->msg_namelen = address_to_sockaddr(&first->peer, family,
+							  &out->peers[out->count]);
+	}
+	if (first->local.family != AF_UNSPEC)
+		add_source(header, family, &first->local);
+	if (joined > 1 || datagram_segments(first) > 1)
+		memcpy(add_control(header, IPPROTO_UDP, UDP_SEGMENT, sizeof(segment_bytes)),
+		       &segment_bytes, sizeof(segment_bytes));
+	if (header->msg_controllen == 0)
+		header->msg_control = NULL;
+	out->firsts[out->count + 1] = out->firsts[out->count] + joined;
+	out->count++;
+}
+
 static void fill_outgoing(struct outgoing *out, int family, const struct datagram *datagrams,
-			  uint32_t count)
+			  uint32_t count, bool join)
 {
 	memset(out->messages, 0, sizeof(out->messages[0]) * count);
-	for (uint32_t i = 0; i < count; i++) {
-		const struct datagram *datagram = &datagrams[i];
-		struct msghdr *header = &out->messages[i].msg_hdr;
+	out->count = 0;
+	out->firsts[0] = 0;
+	while (out->firsts[out->count] < count) {
+		uint32_t first = out->firsts[out->count];
 
-		out->parts[i] = (struct iovec){ .iov_base = datagram->bytes,
-						.iov_len = datagram->length };
-		header->msg_iov = &out->parts[i];
-		header->msg_iovlen = 1;
-		header->msg_control = &out->controls[i];
-		if (datagram->peer.family != AF_UNSPEC) {
-			header->msg_name = &out->peers[i];
-			header->msg_namelen = address_to_sockaddr(&datagram->peer, family,
-								  &out->peers[i]);
-		}
-		if (datagram->local.family != AF_UNSPEC)
-			add_source(header, family, &datagram->local);
-		if (datagram_segments(datagram) > 1)
-			memcpy(add_control(header, IPPROTO_UDP, UDP_SEGMENT,
-					   sizeof(datagram->segment_bytes)),
-			       &datagram->segment_bytes, sizeof(datagram->segment_bytes));
-		if (header->msg_controllen == 0)
-			header->msg_control = NULL;
+		add_message(out, family, datagrams,
+			    join ? count_joined(datagrams + first, count - first) : 1);
 	}
 }
 
@@ -219,13 +273,19 @@ static bool is_old_news(int error)
 	       error == EHOSTDOWN || error == ENOPROTOOPT || error == EPROTO || error == EOPNOTSUPP;
 }
 
-static void send_batch(int fd, int family, const struct datagram *datagrams, uint32_t count,
-		       struct datagram_sent *ret);
-
 /*
- * Where the kernel will not segment (a datagram longer than the path's MTU, say), they leave one by
- * one.
+ * Whether the kernel will not make segments of the message: they are longer than the path's MTU,
+ * say, or the route is one of IPsec.
  */
+static bool is_unsegmentable(int error)
+{
+	return error == EINVAL || error == EMSGSIZE || error == EIO;
+}
+
+static void send_batch(int fd, int family, const struct datagram *datagrams, uint32_t count,
+		       bool join, struct datagram_sent *ret);
+
+/* The datagrams of one buffer, one by one. */
 static void send_segments(int fd, int family, const struct datagram *datagram,
 			  struct datagram_sent *ret)
 {
@@ -240,12 +300,12 @@ static void send_segments(int fd, int family, const struct datagram *datagram,
 			single[count].length = datagram->length - offset;
 		single[count].segment_bytes = 0;
 		if (++count == DATAGRAM_BATCH) {
-			send_batch(fd, family, single, count, ret);
+			send_batch(fd, family, single, count, false, ret);
 			count = 0;
 		}
 	}
 	if (count > 0)
-		send_batch(fd, family, single, count, ret);
+		send_batch(fd, family, single, count, false, ret);
 }
 
 static void count_sent(const struct datagram *datagrams, uint32_t count, struct datagram_sent *ret)
@@ -256,37 +316,46 @@ static void count_sent(const struct datagram *datagrams, uint32_t count, struct 
 	}
 }
 
+/* The message could not be sent; its datagrams perhaps can. */
+static void message_failed(int fd, int family, const struct datagram *datagrams, uint32_t joined,
+			   int error, struct datagram_sent *ret)
+{
+	if (joined > 1 && is_unsegmentable(error)) {
+		send_batch(fd, family, datagrams, joined, false, ret);
+	} else if (datagram_segments(datagrams) > 1 && is_unsegmentable(error)) {
+		send_segments(fd, family, datagrams, ret);
+	} else {
+		for (uint32_t i = 0; i < joined; i++)
+			ret->dropped += datagram_segments(&datagrams[i]);
+		ret->last_error = error;
+	}
+}
+
 static void send_batch(int fd, int family, const struct datagram *datagrams, uint32_t count,
-		       struct datagram_sent *ret)
+		       bool join, struct datagram_sent *ret)
 {
 	struct outgoing out;
 	uint32_t next = 0;
 	bool retried = false;
 
-	fill_outgoing(&out, family, datagrams, count);
-	while (next < count) {
-		int sent = send_messages(fd, &out.messages[next], count - next);
-		const struct datagram *stopped;
+	fill_outgoing(&out, family, datagrams, count, join);
+	while (next < out.count) {
+		int sent = send_messages(fd, &out.messages[next], out.count - next);
+		int error = errno;
+		uint32_t first = out.firsts[next];
 
 		if (sent > 0) {
-			count_sent(&datagrams[next], (uint32_t)sent, ret);
 			next += (uint32_t)sent;
+			count_sent(datagrams + first, out.firsts[next] - first, ret);
 			retried = false;
-			continue;
-		}
-		if (is_old_news(errno) && !retried) {
+		} else if (is_old_news(error) && !retried) {
 			ret->refused++;
 			retried = true;
-			continue;
-		}
-		stopped = &datagrams[next++];
-		retried = false;
-		if (datagram_segments(stopped) > 1 &&
-		    (errno == EINVAL || errno == EMSGSIZE || errno == EIO)) {
-			send_segments(fd, family, stopped, ret);
 		} else {
-			ret->dropped += datagram_segments(stopped);
-			ret->last_error = errno;
+			next++;
+			message_failed(fd, family, datagrams + first, out.firsts[next] - first,
+				       error, ret);
+			retried = false;
 		}
 	}
 }
@@ -297,5 +366,6 @@ void datagram_send(int fd, int family, const struct datagram *datagrams, uint32_
 	memset(ret, 0, sizeof(*ret));
 	for (uint32_t done = 0; done < count; done += DATAGRAM_BATCH)
 		send_batch(fd, family, datagrams + done,
-			   count - done < DATAGRAM_BATCH ? count - done : DATAGRAM_BATCH, ret);
+			   count - done < DATAGRAM_BATCH ? count - done : DATAGRAM_BATCH, true,
+			   ret);
 }

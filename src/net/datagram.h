@@ -3,8 +3,10 @@
  * Datagrams in batches, each with the local address it was sent to or shall be sent from.
  *
  * Receiving asks for UDP_GRO, so that one buffer may hold many datagrams of one sender (all of
- * `segment_bytes`, the last one possibly shorter); sending such a buffer uses UDP_SEGMENT, so they
- * cross as they came. See udp(7); kernel documentation: networking/segmentation-offloads.
+ * `segment_bytes`, the last one possibly shorter). Sending uses UDP_SEGMENT for such a buffer, and
+ * for datagrams of one length that follow each other to one receiver: the kernel carries them as
+ * one packet as far as it can, and they arrive as they came. See udp(7); kernel documentation:
+ * networking/segmentation-offloads.
  */
 #ifndef FAIRLEAD_NET_DATAGRAM_H
 #define FAIRLEAD_NET_DATAGRAM_H

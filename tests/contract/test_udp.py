@@ -177,8 +177,8 @@ def test_client_that_left(serve: Serve, container: Container) -> None:
         client.sendto(b"x", proxy.address)
         assert client.recv(1) == b"x"
     before = refusals()
-    for _ in range(3):
-        backend.send(b"late", backend.seen[0][1])
+    for number in range(3):  # of lengths that cannot leave together, as one packet
+        backend.send(b"late" * (number + 1), backend.seen[0][1])
     wait_until(lambda: refusals() >= before + 3, "three answers that nobody takes")
     assert udp_echoes(proxy.address)
 

@@ -218,6 +218,73 @@ static void more_segments_than_the_kernel_takes_cross_too(void **state)
 	}
 }
 
+/* Sends datagrams of these lengths at once. */
+static struct datagram_sent send_lengths(const uint32_t *lengths, uint32_t count)
+{
+	struct datagram datagrams[DATAGRAM_BATCH];
+	struct datagram_sent sent;
+	uint32_t offset = 0;
+
+	fill_pattern();
+	for (uint32_t i = 0; i < count; i++) {
+		datagrams[i] = datagram_to(&server_address, lengths[i]);
+		datagrams[i].bytes = bytes + offset;
+		offset += lengths[i];
+	}
+	datagram_send(client, server_address.family, datagrams, count, &sent);
+	return sent;
+}
+
+/* They pass the kernel in one piece, which a receiver that wants such pieces gets. */
+static void equal_datagrams_leave_together(void **state)
+{
+	static const uint32_t lengths[] = { 100, 100, 100, 100, 70 };
+
+	(void)state;
+	datagram_want_gro(server);
+	assert_int_equal(send_lengths(lengths, COUNT_OF(lengths)).sent, 5);
+	assert_int_equal(receive_one(server)->length, 470);
+	assert_int_equal(in.datagrams[0].segment_bytes, 100);
+	assert_memory_equal(in.datagrams[0].bytes, bytes, 470);
+}
+
+static void assert_each_crosses(const uint32_t *lengths, uint32_t count)
+{
+	uint32_t offset = 0, total = 0;
+	struct datagram_sent sent = send_lengths(lengths, count);
+
+	for (uint32_t i = 0; i < count; i++)
+		total += lengths[i];
+	assert_int_equal(sent.sent, count);
+	assert_int_equal(sent.dropped, 0);
+	assert_true(sent.sent_bytes == total);
+	for (uint32_t i = 0; i < count; offset += lengths[i++]) {
+		assert_int_equal(receive_one(server)->length, lengths[i]);
+		assert_memory_equal(in.datagrams[0].bytes, bytes + offset, lengths[i]);
+	}
+}
+
+static void datagrams_that_left_together_arrive_one_by_one(void **state)
+{
+	static const uint32_t lengths[] = { 100,  100,	50,   50,   100, 0, 0,	  100,
+					    100,  101,	1472, 1472, 1,	 1, 1473, 1473,
+					    9000, 9000, 1,    1,    0,	 2, 2,	  1 };
+
+	(void)state;
+	assert_each_crosses(lengths, COUNT_OF(lengths));
+}
+
+/* As over a route that takes less than such a packet, or on a socket without checksums. */
+static void datagrams_that_cannot_leave_together_cross_alone(void **state)
+{
+	static const uint32_t lengths[] = { 100, 100, 100, 20, 30, 30, 5 };
+	int on = 1;
+
+	(void)state;
+	assert_int_equal(setsockopt(client, SOL_SOCKET, SO_NO_CHECK, &on, sizeof(on)), 0);
+	assert_each_crosses(lengths, COUNT_OF(lengths));
+}
+
 /* Whether the kernel joins them or not, the datagrams are the same. */
 static void received_segments_can_be_told_apart(void **state)
 {
@@ -305,6 +372,11 @@ int main(void)
 		WITH(ipv4, segments_cross_one_by_one),
 		WITH(any_ipv6, segments_cross_one_by_one),
 		WITH(ipv4, more_segments_than_the_kernel_takes_cross_too),
+		WITH(ipv4, equal_datagrams_leave_together),
+		WITH(any_ipv6, equal_datagrams_leave_together),
+		WITH(ipv4, datagrams_that_left_together_arrive_one_by_one),
+		WITH(any_ipv6, datagrams_that_left_together_arrive_one_by_one),
+		WITH(ipv4, datagrams_that_cannot_leave_together_cross_alone),
 		WITH(ipv4, received_segments_can_be_told_apart),
 		WITH(any_ipv6, received_segments_can_be_told_apart),
 		WITH(ipv4, lone_datagram_has_no_segments),
