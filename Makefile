@@ -38,6 +38,9 @@ check-sctp: all
 	@scripts/install-packages sctp
 	@tests/sctp/run
 
+bench: all
+	@bench/run
+
 lint: clang
 	@scripts/lint
 
@@ -53,6 +56,7 @@ help:
 	@echo 'make check        the tests'
 	@echo 'make check-sctp   the tests of SCTP, in a virtual machine that has it'
 	@echo 'make sanitize     unit and contract tests, with address and undefined sanitizers'
+	@echo 'make bench        measure it beside its peers (half an hour; bench/README.md)'
 	@echo 'make clang        a strict build with clang, into build-clang/'
 	@echo 'make lint         layout, C, shell, spelling, manual pages'
 	@echo 'make format       lay out the C as .clang-format says'
@@ -61,4 +65,4 @@ help:
 	@echo 'scripts/check     everything, on a fresh machine: installs what is missing first'
 	@echo 'scripts/demo      see what it is for'
 
-.PHONY: all install check sanitize build-asan clang check-sctp lint format clean help
+.PHONY: all install check sanitize build-asan clang check-sctp bench lint format clean help
