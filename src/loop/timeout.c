@@ -37,29 +37,38 @@ struct timeout *timeout_oldest(const struct timeout_queue *queue)
 	return first ? container_of(first, struct timeout, node) : NULL;
 }
 
-static uint64_t expire_queue(struct timeout_queue *queue, uint64_t now_ns)
+static void expire_queue(struct timeout_queue *queue, uint64_t now_ns)
 {
 	struct timeout *first;
 
-	while ((first = timeout_oldest(queue))) {
-		if (first->due_ns > now_ns)
-			return first->due_ns - now_ns;
+	while ((first = timeout_oldest(queue)) && first->due_ns <= now_ns) {
 		timeout_stop(first);
 		queue->expired(queue->context, first);
 	}
-	return UINT64_MAX;
+}
+
+static uint64_t time_left(const struct timeout_queue *queue, uint64_t now_ns)
+{
+	const struct timeout *first = timeout_oldest(queue);
+
+	if (!first)
+		return UINT64_MAX;
+	return first->due_ns > now_ns ? first->due_ns - now_ns : 0;
 }
 
 uint64_t timeout_expire(struct list *queues, uint64_t now_ns)
 {
 	uint64_t next_ns = UINT64_MAX;
 
+	for (struct list *node = queues->next; node != queues; node = node->next)
+		expire_queue(container_of(node, struct timeout_queue, node), now_ns);
+	/* only now: what has expired may have started others, on any queue */
 	for (struct list *node = queues->next; node != queues; node = node->next) {
-		uint64_t wait_ns = expire_queue(container_of(node, struct timeout_queue, node),
-						now_ns);
+		uint64_t left_ns =
+			time_left(container_of(node, struct timeout_queue, node), now_ns);
 
-		if (wait_ns < next_ns)
-			next_ns = wait_ns;
+		if (left_ns < next_ns)
+			next_ns = left_ns;
 	}
 	return next_ns;
 }

@@ -159,6 +159,22 @@ static void handlers_may_stop_and_start(void **state)
 	assert_int_equal(expired[1], 2);
 }
 
+static void start_on_the_first_queue(void *context, struct timeout *timeout)
+{
+	(void)context;
+	timeout_start(timeout, &queue, &loop);
+}
+
+/* As a retry does that starts the connect timeout, whose queue has been looked at by then. */
+static void one_that_moves_to_an_earlier_queue_is_waited_for(void **state)
+{
+	(void)state;
+	slower.expired = start_on_the_first_queue;
+	start_at(1000, 0, &slower);
+	loop.now_ns = 1250;
+	assert_true(expire_at(1250) == 100);
+}
+
 int main(void)
 {
 #define WITH_QUEUES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -171,6 +187,7 @@ int main(void)
 		WITH_QUEUES(timeout_moves_between_queues),
 		WITH_QUEUES(duration_of_zero_is_never),
 		WITH_QUEUES(handlers_may_stop_and_start),
+		WITH_QUEUES(one_that_moves_to_an_earlier_queue_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
