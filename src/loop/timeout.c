@@ -64,8 +64,8 @@ uint64_t timeout_expire(struct list *queues, uint64_t now_ns)
 		expire_queue(container_of(node, struct timeout_queue, node), now_ns);
 	/* only now: what has expired may have started others, on any queue */
 	for (struct list *node = queues->next; node != queues; node = node->next) {
-		uint64_t left_ns =
-			time_left(container_of(node, struct timeout_queue, node), now_ns);
+		uint64_t left_ns = time_left(container_of(node, struct timeout_queue, node),
+					     now_ns);
 
 		if (left_ns < next_ns)
 			next_ns = left_ns;
