@@ -379,7 +379,8 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 		if (!late_error(relay, flow, side, events))
 			pump_both(relay, flow);
 	} else if (flow->state == FLOW_DRAINING) {
-		if (events & (EPOLLERR | EPOLLHUP))
+		/* EPOLLHUP alone is both ends in order, and says nothing of what is on its way */
+		if (events & EPOLLERR)
 			flow_end(relay, flow, reset_reason(flow->failed_side), flow->error);
 	} else if (side == FLOW_BACKEND) {
 		dial_event(relay, flow, events);

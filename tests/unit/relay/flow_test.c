@@ -377,6 +377,29 @@ static void backend_that_resets_at_once_resets_the_client(void **state)
 	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
 }
 
+/*
+ * The backend has ended in order, and then resets, as it does for what comes after its close. The
+ * client says its own end before it has all: both ends together are a hang-up to epoll.
+ */
+static void draining_outlasts_the_end_of_the_client(void **state)
+{
+	char question[8];
+	int error;
+
+	(void)state;
+	answer_to_a_slow_client();
+	assert_int_equal(recv(backend, question, sizeof(question), 0), sizeof(question));
+	close(backend);
+	backend = -1;
+	run_a_while();
+	assert_int_equal(send(client, "more", 4, 0), 4);
+	run_a_while();
+	assert_int_equal(only_flow()->state, FLOW_DRAINING);
+	shutdown(client, SHUT_WR);
+	run_a_while();
+	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
+}
+
 int main(void)
 {
 #define WITH_FLOW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -392,6 +415,7 @@ int main(void)
 		WITH_FLOW(draining_ends_with_the_client),
 		WITH_FLOW(who_was_told_the_end_keeps_it_when_the_port_is_withdrawn),
 		WITH_FLOW(who_was_not_is_reset),
+		WITH_FLOW(draining_outlasts_the_end_of_the_client),
 		cmocka_unit_test_setup_teardown(
 			bytes_of_a_backend_that_resets_at_once_reach_the_client, setup_relay,
 			teardown),
