@@ -137,6 +137,7 @@ void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s)
 		return;
 	}
 	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	(void)set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 	if (keepalive_s == 0)
 		return;
 	(void)set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);

@@ -28,9 +28,9 @@ int socket_adopt(int fd, enum protocol protocol, struct error *err);
 int socket_open(enum protocol protocol, int family);
 
 /*
- * No Nagle delay and, where keepalive_s is not 0, keepalive probes after keepalive_s idle,
- * keepalive_s apart, nine of them. Sockets inherit all of it from the listener that accepts them
- * (kernel test accept).
+ * No Nagle delay; urgent data among the rest, or recv(2) would leave a byte out (tcp(7), RFC 6093);
+ * and, where keepalive_s is not 0, keepalive probes after keepalive_s idle, keepalive_s apart, nine
+ * of them. Sockets inherit all of it from the listener that accepts them (kernel test accept).
  */
 void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s);
 

@@ -17,7 +17,7 @@
  */
 _Static_assert(sizeof(struct flow) <= 400, "flow: a session in the process is at most 400 bytes");
 
-#define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 /*
  * What a container that sends without end has on its way here, unread because the client is slow.
@@ -227,7 +227,7 @@ static bool side_broke(struct relay *relay, struct flow *flow, int broken, int e
 	flow->sides[other(broken)].ended = true;
 	side->broken = true;
 	side->readable = true;
-	side->hung_up = true;
+	side->stops_short = true;
 	return true;
 }
 
@@ -248,7 +248,7 @@ static bool pump_from(struct relay *relay, struct flow *flow, int from)
 	struct pump *pump = &flow->pumps[from];
 	struct pump_ends ends = { .source = source->fd,
 				  .sink = sink->fd,
-				  .hung_up = source->hung_up };
+				  .stops_short = source->stops_short };
 
 	if (source->ended || !sink->writable || (!source->readable && pump->held_bytes == 0))
 		return true;
@@ -366,10 +366,10 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 {
 	struct flow_side *it = &flow->sides[side];
 
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		it->readable = true;
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		it->hung_up = true;
+	if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		it->stops_short = true;
 	if (events & EPOLLERR)
 		it->failed = true;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))

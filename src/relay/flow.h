@@ -44,11 +44,11 @@ struct flow_side {
 	int fd;
 	bool readable : 1;
 	bool writable : 1;
-	bool hung_up : 1; /* epoll told of an end or an error */
-	bool failed : 1;  /* ... of an error: it may show in SO_ERROR only */
-	bool broken : 1;  /* writing to it has failed */
-	bool ended : 1;	  /* its pump is done: the end was passed on, or no longer can be */
-	bool bounded : 1; /* its receive buffer is */
+	bool stops_short : 1; /* epoll told of an end, an error or urgent data */
+	bool failed : 1;      /* ... of an error: it may show in SO_ERROR only */
+	bool broken : 1;      /* writing to it has failed */
+	bool ended : 1;	      /* its pump is done: the end was passed on, or no longer can be */
+	bool bounded : 1;     /* its receive buffer is */
 };
 
 struct flow {

@@ -77,8 +77,12 @@ struct pump_resources {
 struct pump_ends {
 	int source;
 	int sink;
-	bool hung_up; /* in: epoll told of an end or error of the source, so read until it shows */
-	int error;    /* out: positive errno of PUMP_SOURCE_ERROR and PUMP_SINK_ERROR */
+	/*
+	 * In: epoll told of an end, an error or urgent data of the source. Reading stops short
+	 * there with no edge to follow, so read until it shows.
+	 */
+	bool stops_short;
+	int error; /* out: positive errno of PUMP_SOURCE_ERROR and PUMP_SINK_ERROR */
 };
 
 struct pump_ops {

@@ -12,7 +12,8 @@
  * socket. (Kernel test splice.) FIONREAD is not asked: it lies where eBPF agents have put the
  * socket into a sockmap, and there splice may find nothing although recv does. So an EAGAIN right
  * at the start of a run, which an event announced bytes for, is checked with recv; if that finds
- * some, the pump copies from then on.
+ * some, the pump copies from then on. So is every EAGAIN of a source that stops short, since splice
+ * never passes urgent data.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -157,7 +158,7 @@ static enum step copy(struct pump *pump, struct pump_resources *resources, struc
 		 * Nothing is lost if more has come since: it makes a new edge (kernel test
 		 * epoll).
 		 */
-		return ends->hung_up ? STEP_MOVED : STEP_DRAINED;
+		return ends->stops_short ? STEP_MOVED : STEP_DRAINED;
 	}
 	if (pump->mode == PUMP_COPY && ++pump->streak >= BULK_STREAK) {
 		pump->streak = 0;
@@ -212,7 +213,7 @@ static enum step splice_in(struct pump *pump, struct pump_resources *resources,
 		leave_splice(pump, resources, PUMP_COPY_ONLY);
 		return STEP_MOVED;
 	}
-	if (got < 0 && errno == EAGAIN && first)
+	if (got < 0 && errno == EAGAIN && (first || ends->stops_short))
 		return doubt_splice(pump, resources, ends);
 	if (got <= 0)
 		return source_stopped(pump, got, ends);

@@ -155,6 +155,7 @@ static void stream_is_tuned(void **state)
 	stream_pair(pair);
 	socket_tune_stream(pair[0], PROTOCOL_TCP, 15);
 	assert_true(option(pair[0], IPPROTO_TCP, TCP_NODELAY));
+	assert_true(option(pair[0], SOL_SOCKET, SO_OOBINLINE));
 	assert_true(option(pair[0], SOL_SOCKET, SO_KEEPALIVE));
 	assert_int_equal(option(pair[0], IPPROTO_TCP, TCP_KEEPIDLE), 15);
 	assert_int_equal(option(pair[0], IPPROTO_TCP, TCP_KEEPINTVL), 15);

@@ -400,6 +400,37 @@ static void draining_outlasts_the_end_of_the_client(void **state)
 	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
 }
 
+/* recv() stops short at urgent data, and no edge tells of what is behind it. */
+static void bytes_behind_urgent_data_cross(void **state)
+{
+	(void)state;
+	assert_int_equal(send(backend, "before", 6, 0), 6);
+	assert_int_equal(send(backend, "!", 1, MSG_OOB), 1);
+	assert_int_equal(send(backend, "behind", 6, 0), 6);
+	run_a_while();
+	assert_receives(client, "before!behind");
+}
+
+/* splice() does not pass it at all. */
+static void bulk_behind_urgent_data_crosses(void **state)
+{
+	static uint8_t bulk[ANSWER_BYTES];
+	size_t got = 0;
+
+	(void)state;
+	assert_int_equal(send(backend, bulk, sizeof(bulk), MSG_DONTWAIT), sizeof(bulk));
+	run_a_while();
+	assert_int_equal(only_flow()->pumps[FLOW_BACKEND].mode, PUMP_SPLICE);
+	assert_int_equal(send(backend, bulk, sizeof(bulk), MSG_DONTWAIT), sizeof(bulk));
+	assert_int_equal(send(backend, "!", 1, MSG_OOB | MSG_DONTWAIT), 1);
+	assert_int_equal(send(backend, bulk, sizeof(bulk), MSG_DONTWAIT), sizeof(bulk));
+	for (ssize_t more = 1; more > 0; got += more > 0 ? (size_t)more : 0) {
+		run_a_while();
+		more = recv(client, bulk, sizeof(bulk), MSG_DONTWAIT);
+	}
+	assert_int_equal(got, 3 * sizeof(bulk) + 1);
+}
+
 int main(void)
 {
 #define WITH_FLOW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -416,6 +447,8 @@ int main(void)
 		WITH_FLOW(who_was_told_the_end_keeps_it_when_the_port_is_withdrawn),
 		WITH_FLOW(who_was_not_is_reset),
 		WITH_FLOW(draining_outlasts_the_end_of_the_client),
+		WITH_FLOW(bytes_behind_urgent_data_cross),
+		WITH_FLOW(bulk_behind_urgent_data_crosses),
 		cmocka_unit_test_setup_teardown(
 			bytes_of_a_backend_that_resets_at_once_reach_the_client, setup_relay,
 			teardown),

@@ -360,7 +360,7 @@ static void end_of_file_comes_after_the_bytes(void **state)
 	(void)state;
 	write_bytes(1000);
 	shutdown(writer, SHUT_WR);
-	ends.hung_up = true;
+	ends.stops_short = true;
 	assert_int_equal(run(), PUMP_END);
 	read_available();
 	assert_true(read_bytes == 1000);
@@ -374,7 +374,7 @@ static void end_of_file_waits_for_a_full_sink(void **state)
 	(void)state;
 	write_bytes(1000);
 	shutdown(writer, SHUT_WR);
-	ends.hung_up = true;
+	ends.stops_short = true;
 	assert_int_equal(run(), PUMP_BLOCKED);
 	assert_int_equal(drain(reader), filled);
 	assert_int_equal(run(), PUMP_END);
@@ -388,7 +388,7 @@ static void end_of_file_is_found_by_splice_too(void **state)
 	reach_splice();
 	write_bytes(BULK_BYTES);
 	shutdown(writer, SHUT_WR);
-	ends.hung_up = true;
+	ends.stops_short = true;
 	assert_int_equal(run(), PUMP_END);
 	read_available();
 	assert_true(read_bytes == written_bytes);
@@ -399,7 +399,7 @@ static void reset_of_the_source_is_told(void **state)
 {
 	(void)state;
 	socket_reset(&writer);
-	ends.hung_up = true;
+	ends.stops_short = true;
 	assert_true(wait_for(ends.source, POLLERR, COMES_MS));
 	assert_int_equal(run(), PUMP_SOURCE_ERROR);
 	assert_int_equal(ends.error, ECONNRESET);
