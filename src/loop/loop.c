@@ -19,6 +19,7 @@ int loop_init(struct loop *loop)
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->stopping = false;
 	loop->now_ns = clock_now_ns();
+	loop->turn = 0;
 	loop->kinds_used = 0;
 	loop->work = NULL;
 	list_init(&loop->timeout_queues);
@@ -103,6 +104,7 @@ int loop_run(struct loop *loop)
 		if (count < 0 && errno != EINTR)
 			return -errno;
 		loop->now_ns = clock_now_ns();
+		loop->turn++;
 		for (int i = 0; i < count; i++)
 			dispatch(loop, &events[i]);
 		more = loop->work && loop->work(loop->work_context);

@@ -48,6 +48,7 @@ struct loop {
 	int epoll_fd;
 	bool stopping;
 	uint64_t now_ns; /* the time of this turn */
+	uint64_t turn;	 /* its number */
 	struct list timeout_queues;
 	struct {
 		loop_event_fn *event;

@@ -15,8 +15,6 @@
 #include "net/datagram.h"
 #include "net/sctp.h"
 
-#define KEEPALIVE_PROBES 9 /* the kernel's default (tcp(7)), and docker-proxy's */
-
 static int set_option(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
@@ -143,7 +141,6 @@ void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s)
 	(void)set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	(void)set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)keepalive_s);
 	(void)set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, (int)keepalive_s);
-	(void)set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
 void socket_bound_receive_buffer(int fd, uint32_t bytes)

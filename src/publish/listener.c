@@ -56,8 +56,26 @@ static int accept_one(struct relay *relay, struct published_port *port)
 	return 1;
 }
 
+/*
+ * One client at a time, as they mostly come, is not worth a call that only says that there is no
+ * other. They come faster where they come in one turn after the other.
+ */
+static void adapt_burst(struct relay *relay, struct published_port *port)
+{
+	uint64_t turn = relay->loop->turn;
+
+	if (turn - port->last_turn > 1)
+		port->burst = 1;
+	else if (port->burst < BURST_MAX)
+		port->burst *= 2;
+	if (!port->backlog_is_tuned && port->burst < 2)
+		port->burst = 2; /* to find its end */
+	port->last_turn = turn;
+}
+
 int listener_accept(struct relay *relay, struct published_port *port)
 {
+	adapt_burst(relay, port);
 	for (uint32_t i = 0; i < port->burst; i++) {
 		int r = accept_one(relay, port);
 
@@ -66,7 +84,5 @@ int listener_accept(struct relay *relay, struct published_port *port)
 			return r;
 		}
 	}
-	if (port->burst < BURST_MAX)
-		port->burst *= 2;
 	return 0;
 }

@@ -30,7 +30,8 @@ struct published_port {
 	 * socket, which the others inherit.
 	 */
 	bool backlog_is_tuned;
-	uint32_t burst; /* connections to accept at the next event */
+	uint32_t burst;	    /* connections to accept at an event */
+	uint64_t last_turn; /* of the loop, in which some were accepted */
 };
 
 /* Any may be NULL. */

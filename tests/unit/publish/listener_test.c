@@ -48,16 +48,29 @@ static int teardown(void **state)
 
 static void burst_grows_while_there_are_more(void **state)
 {
-	static const uint64_t accepted[] = { 1, 3, 7, 10 };
+	static const uint64_t accepted[] = { 2, 6, 10 };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(accepted); i++) {
+		loop.turn++;
 		assert_int_equal(listener_accept(&publisher.relay, port), 0);
 		assert_true(port->route.counters.sessions == accepted[i]);
 	}
 	assert_int_equal(port->burst, 1); /* nobody waits any more */
 	assert_int_equal(listener_accept(&publisher.relay, port), 0);
 	assert_int_equal(port->route.counters.sessions, CLIENTS);
+}
+
+/* Once the backlog was empty, who comes alone is accepted with one call. */
+static void burst_is_one_where_clients_come_one_by_one(void **state)
+{
+	(void)state;
+	port->backlog_is_tuned = true;
+	for (uint64_t i = 1; i <= 4; i++) {
+		loop.turn += 3;
+		assert_int_equal(listener_accept(&publisher.relay, port), 0);
+		assert_true(port->route.counters.sessions == i);
+	}
 }
 
 static void without_room_nobody_is_accepted(void **state)
@@ -101,6 +114,7 @@ int main(void)
 #define WITH_PORT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_PORT(burst_grows_while_there_are_more),
+		WITH_PORT(burst_is_one_where_clients_come_one_by_one),
 		WITH_PORT(without_room_nobody_is_accepted),
 		WITH_PORT(process_without_descriptors_loses_nobody),
 		WITH_PORT(client_that_has_left_is_no_shortage),
