@@ -30,7 +30,8 @@ int socket_open(enum protocol protocol, int family);
 /*
  * No Nagle delay; urgent data among the rest, or recv(2) would leave a byte out (tcp(7), RFC 6093);
  * and, where keepalive_s is not 0, keepalive probes after keepalive_s idle, keepalive_s apart, as
- * many as net.ipv4.tcp_keepalive_probes says (9, as docker-proxy sets). Sockets inherit all of it from the listener that accepts them (kernel test accept).
+ * many as net.ipv4.tcp_keepalive_probes says (9, which is also what docker-proxy sets). Sockets
+ * inherit all of it from the listener that accepts them (kernel test accept).
  */
 void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s);
 
