@@ -34,15 +34,12 @@ static int other(int side)
 	return !side;
 }
 
-static void close_side(struct relay *relay, struct flow_side *side, bool reset)
+static void close_side(struct flow_side *side, bool reset)
 {
-	if (side->fd < 0)
-		return;
 	if (reset)
 		socket_reset(&side->fd);
 	else
 		fd_close(&side->fd);
-	budget_give(&relay->budget, 1);
 }
 
 static void count_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
@@ -78,7 +75,8 @@ void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, in
 	timeout_stop(&flow->timeout);
 	stop_pumping(relay, flow);
 	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
-		close_side(relay, &flow->sides[side], is_cut_off(flow, side, reason));
+		close_side(&flow->sides[side], is_cut_off(flow, side, reason));
+	budget_give(&relay->budget, FLOW_DESCRIPTORS);
 	count_end(relay, flow, reason, error);
 	slots_give(&relay->flows, flow);
 	relay_session_gone(relay);
@@ -96,7 +94,7 @@ static void dial_failed(struct relay *relay, struct flow *flow, int error)
 {
 	uint64_t waited_ns = relay->loop->now_ns - flow->started_ns;
 
-	close_side(relay, &flow->sides[FLOW_BACKEND], false);
+	close_side(&flow->sides[FLOW_BACKEND], false);
 	if ((error == -ECONNREFUSED && waited_ns < relay->settings.connect_retry_ns) ||
 	    (dial_is_shortage(error) && waited_ns < relay->settings.connect_timeout_ns))
 		wait_for_retry(relay, flow);
@@ -114,7 +112,6 @@ static void dial(struct relay *relay, struct flow *flow)
 		dial_failed(relay, flow, r);
 		return;
 	}
-	budget_take(&relay->budget, 1);
 	flow->state = FLOW_DIALING;
 	timeout_start(&flow->timeout, &relay->connecting, relay->loop);
 	r = loop_watch(relay->loop, backend->fd, EVENTS,
@@ -136,7 +133,7 @@ void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 	}
 	route->counters.sessions++;
 	route->counters.open++;
-	budget_take(&relay->budget, 1);
+	budget_take(&relay->budget, FLOW_DESCRIPTORS);
 	flow->route = route;
 	flow->client = *client;
 	flow->started_ns = relay->loop->now_ns;
@@ -181,7 +178,7 @@ static void drain(struct relay *relay, struct flow *flow)
 static void side_failed(struct relay *relay, struct flow *flow, int failed, int error)
 {
 	stop_pumping(relay, flow);
-	close_side(relay, &flow->sides[failed], true);
+	close_side(&flow->sides[failed], true);
 	flow->state = FLOW_DRAINING;
 	flow->failed_side = (uint8_t)failed;
 	flow->error = error;

@@ -28,6 +28,9 @@
 
 #include "relay/relay.h"
 
+/* What a flow may open, all of it kept for the flow from its start to its end. */
+#define FLOW_DESCRIPTORS 2
+
 enum flow_state {
 	FLOW_WAITING,
 	FLOW_DIALING,

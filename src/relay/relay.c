@@ -111,7 +111,7 @@ bool relay_has_descriptors(struct relay *relay, uint32_t descriptors)
 
 bool relay_has_room(struct relay *relay)
 {
-	bool room = relay_has_descriptors(relay, 2);
+	bool room = relay_has_descriptors(relay, FLOW_DESCRIPTORS);
 
 	relay->starved = !room;
 	return room;
@@ -119,7 +119,7 @@ bool relay_has_room(struct relay *relay)
 
 void relay_session_gone(struct relay *relay)
 {
-	if (relay->starved && budget_has(&relay->budget, 2)) {
+	if (relay->starved && budget_has(&relay->budget, FLOW_DESCRIPTORS)) {
 		relay->starved = false;
 		if (relay->observer.has_room)
 			relay->observer.has_room(relay->observer.context);

@@ -222,6 +222,24 @@ static void client_that_leaves_early_is_noticed(void **state)
 	backend_fd = -1;
 }
 
+/* What waits for its container will need the second descriptor: nobody else gets it. */
+static void waiting_session_keeps_room_for_its_container(void **state)
+{
+	int client;
+
+	(void)state;
+	settings.connect_retry_ns = 60 * NS_PER_S;
+	restart();
+	close(backend_fd);
+	backend_fd = -1;
+	relay.budget.most = 3;
+	client = new_client(&route);
+	run_turns();
+	assert_int_equal(route.counters.open, 1);
+	assert_false(relay_has_room(&relay));
+	close(client);
+}
+
 static void room_is_for_two_descriptors(void **state)
 {
 	(void)state;
@@ -351,6 +369,7 @@ int main(void)
 		WITH_RELAY(unreachable_container_is_told),
 		WITH_RELAY(refused_connection_is_tried_again),
 		WITH_RELAY(client_that_leaves_early_is_noticed),
+		WITH_RELAY(waiting_session_keeps_room_for_its_container),
 		WITH_RELAY(room_is_for_two_descriptors),
 		WITH_RELAY(room_is_told_once_to_who_waits),
 		WITH_RELAY(idle_pipes_make_room),
