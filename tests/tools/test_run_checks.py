@@ -3,6 +3,8 @@
 
 import importlib.machinery
 import importlib.util
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -125,3 +127,39 @@ def test_the_last_line_is_the_sum_and_later_steps_run(
     assert shown[-1] == "3 passed, 3 failed, 1 skipped"
     assert "    | why" in shown
     assert "    skipped: room four: no SCTP here" in shown
+
+
+@pytest.fixture
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """As a shell leaves it to what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("deaf_to_ctrl_c")
+def test_what_is_started_hears_ctrl_c(
+    checks: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    step = checks.command("step", "sh", "-c", "trap 'echo heard; exit 1' INT; kill -INT $$")
+    monkeypatch.setattr(checks, "STEPS", [step])
+    monkeypatch.setattr("sys.argv", ["run-checks"])
+    assert checks.main() == 1
+    assert "    | heard" in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("was_set_up", [False, True])
+def test_a_build_that_was_set_up_is_set_up_again(
+    checks: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, was_set_up: bool
+) -> None:
+    meson = tmp_path / "meson"
+    meson.write_text('#!/bin/sh\necho "meson $*"\n')
+    meson.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    folder = tmp_path / "build"
+    folder.mkdir()
+    if was_set_up:
+        (folder / "build.ninja").touch()
+    assert str(checks.run_step(checks.build("step", str(folder), "echo", "built"))).startswith("1 ")
+    again = f"meson setup --reconfigure {folder}\n" if was_set_up else ""
+    assert (tmp_path / "step.log").read_text() == f"{again}built\n"
