@@ -95,6 +95,7 @@ static void dial_failed(struct relay *relay, struct flow *flow, int error)
 	uint64_t waited_ns = relay->loop->now_ns - flow->started_ns;
 
 	close_side(&flow->sides[FLOW_BACKEND], false);
+	flow->sides[FLOW_BACKEND] = (struct flow_side){ .fd = -1 }; /* the next socket is well */
 	if ((error == -ECONNREFUSED && waited_ns < relay->settings.connect_retry_ns) ||
 	    (dial_is_shortage(error) && waited_ns < relay->settings.connect_timeout_ns))
 		wait_for_retry(relay, flow);
@@ -282,6 +283,12 @@ static void start_half_closed(struct relay *relay, struct flow *flow)
 	timeout_start(&flow->timeout, &relay->half_closed, relay->loop);
 }
 
+/* A side that has failed counts, though what it had sent is still being passed on. */
+static bool is_over(const struct flow_side *side)
+{
+	return side->ended || side->failed;
+}
+
 static void pump_both(struct relay *relay, struct flow *flow)
 {
 	const struct flow_side *client = &flow->sides[FLOW_CLIENT],
@@ -295,7 +302,7 @@ static void pump_both(struct relay *relay, struct flow *flow)
 		return;
 	if (client->ended && backend->ended)
 		flow_end(relay, flow, END_DONE, 0);
-	else if ((client->ended || backend->ended) && list_is_empty(&flow->timeout.node))
+	else if ((is_over(client) || is_over(backend)) && list_is_empty(&flow->timeout.node))
 		start_half_closed(relay, flow);
 }
 

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "net/socket.h"
-#include "relay/relay.h"
+#include "relay/flow.h"
 
 static struct relay_settings settings;
 static struct relay relay;
@@ -99,6 +99,14 @@ static int new_client(struct relay_route *of)
 	loop.now_ns = clock_now_ns();
 	relay_accept(&relay, of, accept_from(front_fd, SOCK_NONBLOCK), &address);
 	return client;
+}
+
+static struct flow *only_flow(void)
+{
+	struct flow *flow = slots_next(&relay.flows, NULL);
+
+	assert_non_null(flow);
+	return flow;
 }
 
 static bool has_ended(void)
@@ -202,6 +210,7 @@ static void refused_connection_is_tried_again(void **state)
 	assert_int_equal(send(client, "patience", 8, 0), 8);
 	run_turns();
 	assert_receives(backend, "patience");
+	assert_false(only_flow()->sides[FLOW_BACKEND].failed); /* that was another socket */
 	close(client);
 	close(backend);
 }
@@ -359,6 +368,25 @@ static void silent_half_closed_session_ends(void **state)
 	close(client);
 }
 
+/* What it had sent is still for a container that is stuck; that takes its time, but not for ever. */
+static void session_of_a_reset_client_and_a_stuck_container_ends(void **state)
+{
+	int client, backend;
+
+	(void)state;
+	settings.half_closed_timeout_ns = 300 * NS_PER_MS;
+	restart();
+	client = new_client(&route);
+	run_until(backend_is_asked);
+	backend = accept_from(backend_fd, 0);
+	while (fill(client) > 0)
+		run_turns();
+	socket_reset(&client);
+	run_until(has_ended);
+	assert_int_equal(ended.reason, END_HALF_CLOSED_TIMEOUT);
+	close(backend);
+}
+
 int main(void)
 {
 #define WITH_RELAY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -377,6 +405,7 @@ int main(void)
 		WITH_RELAY(dialling_waits_for_descriptors),
 		WITH_RELAY(what_was_kept_for_later_is_given_back),
 		WITH_RELAY(silent_half_closed_session_ends),
+		WITH_RELAY(session_of_a_reset_client_and_a_stuck_container_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
