@@ -42,17 +42,22 @@ static void close_side(struct flow_side *side, bool reset)
 		fd_close(&side->fd);
 }
 
+static void tell_end(struct relay *relay, struct relay_route *route, const struct address *client,
+		     enum end_reason reason, int error)
+{
+	route->counters.ended[reason]++;
+	if (relay->observer.session_ended)
+		relay->observer.session_ended(relay->observer.context, route, client, reason, error);
+}
+
 static void count_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
 {
 	struct relay_counters *counters = &flow->route->counters;
 
 	counters->open--;
-	counters->ended[reason]++;
 	counters->in_bytes += flow->pumps[FLOW_CLIENT].moved_bytes;
 	counters->out_bytes += flow->pumps[FLOW_BACKEND].moved_bytes;
-	if (relay->observer.session_ended)
-		relay->observer.session_ended(relay->observer.context, flow->route, &flow->client,
-					      reason, error);
+	tell_end(relay, flow->route, &flow->client, reason, error);
 }
 
 /* Whether the end of the flow is none in order for that side. */
@@ -127,12 +132,12 @@ void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 	struct flow *flow = slots_take(&relay->flows);
 	int r;
 
+	route->counters.sessions++;
 	if (!flow) {
-		route->counters.ended[END_NO_MEMORY]++;
 		socket_reset(&client_fd);
+		tell_end(relay, route, client, END_NO_MEMORY, ENOMEM);
 		return;
 	}
-	route->counters.sessions++;
 	route->counters.open++;
 	budget_take(&relay->budget, FLOW_DESCRIPTORS);
 	flow->route = route;

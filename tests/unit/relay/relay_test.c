@@ -387,6 +387,24 @@ static void session_of_a_reset_client_and_a_stuck_container_ends(void **state)
 	close(backend);
 }
 
+/* The operator is told, as of every other end. */
+static void session_without_memory_is_told(void **state)
+{
+	size_t item_bytes = relay.flows.item_bytes;
+	int client;
+
+	(void)state;
+	relay.flows.item_bytes = (size_t)1 << 50; /* more than can be mapped */
+	client = new_client(&route);
+	relay.flows.item_bytes = item_bytes;
+	assert_was_reset(client);
+	assert_int_equal(ended.calls, 1);
+	assert_int_equal(ended.reason, END_NO_MEMORY);
+	assert_int_equal(route.counters.sessions, 1);
+	assert_int_equal(route.counters.ended[END_NO_MEMORY], 1);
+	close(client);
+}
+
 int main(void)
 {
 #define WITH_RELAY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -405,6 +423,7 @@ int main(void)
 		WITH_RELAY(dialling_waits_for_descriptors),
 		WITH_RELAY(what_was_kept_for_later_is_given_back),
 		WITH_RELAY(silent_half_closed_session_ends),
+		WITH_RELAY(session_without_memory_is_told),
 		WITH_RELAY(session_of_a_reset_client_and_a_stuck_container_ends),
 	};
 
