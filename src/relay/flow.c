@@ -47,7 +47,8 @@ static void tell_end(struct relay *relay, struct relay_route *route, const struc
 {
 	route->counters.ended[reason]++;
 	if (relay->observer.session_ended)
-		relay->observer.session_ended(relay->observer.context, route, client, reason, error);
+		relay->observer.session_ended(relay->observer.context, route, client, reason,
+					      error);
 }
 
 static void count_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
