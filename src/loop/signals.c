@@ -19,6 +19,13 @@ static void signals_event(void *context, struct loop_ref ref, uint32_t events)
 		signals->received(signals->context, (int)info.ssi_signo);
 }
 
+static bool is_ignored(int signal)
+{
+	struct sigaction action;
+
+	return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 int signals_init(struct signals *signals, struct loop *loop, signals_fn *received, void *context)
 {
 	struct loop_ref ref = { .generation = 0 };
@@ -28,6 +35,8 @@ int signals_init(struct signals *signals, struct loop *loop, signals_fn *receive
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	if (!is_ignored(SIGHUP)) /* nohup(1) */
+		sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	signals->received = received;

@@ -14,9 +14,10 @@ struct signals {
 };
 
 /*
- * From now on SIGINT and SIGTERM call `received` on the loop's thread, and SIGPIPE, which splice(2)
- * raises whatever the socket's flags, is ignored. Call it before there are other threads. Returns 0
- * or -errno.
+ * From now on SIGINT, SIGTERM and, unless it is ignored, SIGHUP call `received` on the loop's thread:
+ * a process that a signal kills ends its connections as if all had been said. SIGPIPE, which
+ * splice(2) raises whatever the socket's flags, is ignored. Call it before there are other threads.
+ * Returns 0 or -errno.
  */
 int signals_init(struct signals *signals, struct loop *loop, signals_fn *received, void *context);
 void signals_fini(struct signals *signals);

@@ -38,7 +38,7 @@ static int teardown(void **state)
 
 static void signals_arrive_as_events(void **state)
 {
-	static const int asked_for[] = { SIGINT, SIGTERM };
+	static const int asked_for[] = { SIGINT, SIGTERM, SIGHUP };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(asked_for); i++) {
@@ -48,6 +48,23 @@ static void signals_arrive_as_events(void **state)
 		assert_int_equal(received_count, 1);
 		assert_int_equal(received[0], asked_for[i]);
 	}
+}
+
+/* As nohup(1) has it. */
+static void ignored_hangup_stays_ignored(void **state)
+{
+	sigset_t set;
+
+	teardown(state);
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	assert_int_equal(sigprocmask(SIG_UNBLOCK, &set, NULL), 0);
+	assert_true(signal(SIGHUP, SIG_IGN) != SIG_ERR);
+	setup(state);
+	assert_int_equal(kill(getpid(), SIGHUP), 0);
+	run_turns();
+	assert_int_equal(received_count, 0);
+	assert_true(signal(SIGHUP, SIG_DFL) != SIG_ERR);
 }
 
 /* splice(2) raises it whatever the flags of the socket. */
@@ -68,6 +85,7 @@ int main(void)
 #define WITH_SIGNALS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_SIGNALS(signals_arrive_as_events),
+		WITH_SIGNALS(ignored_hangup_stays_ignored),
 		WITH_SIGNALS(broken_pipe_does_not_end_the_process),
 	};
 
