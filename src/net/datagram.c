@@ -139,6 +139,15 @@ int datagram_receive(int fd, struct datagram_batch *batch, uint32_t most)
 	return received;
 }
 
+uint32_t datagram_discard(int fd, uint32_t most)
+{
+	uint32_t count = 0;
+
+	while (count < most && (recv(fd, NULL, 0, MSG_DONTWAIT) >= 0 || errno == ECONNREFUSED))
+		count++;
+	return count;
+}
+
 static void *add_control(struct msghdr *header, int level, int type, size_t length)
 {
 	struct cmsghdr *cmsg = (void *)((unsigned char *)header->msg_control +

@@ -65,6 +65,12 @@ void datagram_want_gro(int fd);
 int datagram_receive(int fd, struct datagram_batch *batch, uint32_t most);
 
 /*
+ * Takes up to `most` messages off the socket unread, for where there is no memory to read them to.
+ * Returns how many there were.
+ */
+uint32_t datagram_discard(int fd, uint32_t most);
+
+/*
  * Sends datagrams[0..count) without blocking, in as few system calls as it takes. family is that of
  * the socket. A datagram that cannot be sent is left out, and the others are still sent. An ICMP
  * error of an earlier datagram, which the kernel reports in place of sending the next one, does not

@@ -200,6 +200,9 @@ void udp_port_receive(struct relay *relay, struct udp_port *port)
 {
 	struct datagram_batch *in = batch(relay);
 
+	if (!in)
+		port->route->counters.dropped_datagrams += datagram_discard(port->fd,
+									    DATAGRAM_BATCH);
 	for (int round = 0; in && round < ROUNDS_PER_TURN; round++) {
 		int received = datagram_receive(port->fd, in, DATAGRAM_BATCH);
 		uint32_t first = 0;
@@ -241,6 +244,9 @@ static void client_event(void *context, struct loop_ref ref, uint32_t events)
 	struct datagram_batch *in = client ? batch(relay) : NULL;
 
 	(void)events;
+	if (client && !in)
+		client->port->route->counters.dropped_datagrams += datagram_discard(client->fd,
+										    DATAGRAM_BATCH);
 	for (int round = 0; in && round < ROUNDS_PER_TURN; round++) {
 		int received = datagram_receive(client->fd, in, DATAGRAM_BATCH);
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """UDP: how long a client keeps its source port, and how many there may be."""
 
+import resource
 import time
 
+import pytest
+
 from backends import UdpBackend, mirror, silent
-from clients import udp_client
+from clients import udp_client, udp_echoes
 from conftest import Container, Serve, fairlead_only, original_fails
-from proxy import wait_until
+from proxy import Program, wait_until
 
 IDLE = {"FAIRLEAD_UDP_IDLE_TIMEOUT": "1s"}
 
@@ -93,3 +96,25 @@ def test_most_clients(serve: Serve, container: Container) -> None:
     finally:
         for client in clients:
             client.close()
+
+
+@fairlead_only
+def test_no_memory_for_datagrams(serve: Serve, container: Container, program: Program) -> None:
+    """They are dropped, and the process does not run hot meanwhile; later ones are carried."""
+    if program.is_sanitized:
+        pytest.skip("the sanitizers need more than that memory themselves")
+    proxy = serve(container(UdpBackend(mirror)).address, proto="udp")
+    had = int(proxy.proc("statm").read_text().split()[0]) * resource.getpagesize()
+    limit = resource.prlimit(proxy.pid, resource.RLIMIT_AS, (had, resource.RLIM_INFINITY))
+    with udp_client("127.0.0.1") as client:
+        for _ in range(100):
+            client.sendto(b"dropped", proxy.address)
+        wait_until(lambda: proxy.status_field("State").startswith("S"), "it sleeps")
+        before = int(proxy.status_field("voluntary_ctxt_switches"))
+        client.sendto(b"dropped", proxy.address)
+        wait_until(
+            lambda: int(proxy.status_field("voluntary_ctxt_switches")) > before,
+            "it slept again after one more",
+        )
+    resource.prlimit(proxy.pid, resource.RLIMIT_AS, limit)
+    assert udp_echoes(proxy.address)

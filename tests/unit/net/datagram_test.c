@@ -121,6 +121,19 @@ static void nothing_there_is_eagain(void **state)
 	assert_int_equal(in.count, 0);
 }
 
+static void discarded_datagrams_are_gone(void **state)
+{
+	struct datagram datagram = datagram_to(&server_address, 0);
+
+	(void)state;
+	for (datagram.length = 0; datagram.length < 5; datagram.length++)
+		send_one(client, &datagram);
+	assert_int_equal(datagram_discard(server, 3), 3);
+	assert_int_equal(receive_one(server)->length, 3);
+	assert_int_equal(datagram_discard(server, 3), 1);
+	assert_int_equal(datagram_discard(server, 3), 0);
+}
+
 static void batch_keeps_order_and_lengths(void **state)
 {
 	enum { COUNT = 70 }; /* more than two batches */
@@ -366,6 +379,7 @@ int main(void)
 		WITH(ipv4, empty_datagrams_cross),
 		WITH(any_ipv6, empty_datagrams_cross),
 		WITH(ipv4, nothing_there_is_eagain),
+		WITH(ipv4, discarded_datagrams_are_gone),
 		WITH(ipv4, batch_keeps_order_and_lengths),
 		WITH(ipv4, longest_datagram_crosses_whole),
 		WITH(ipv4, too_long_datagram_is_dropped_alone),
