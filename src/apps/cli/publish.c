@@ -264,6 +264,7 @@ int command_publish(int argc, char **argv)
 {
 	struct error err;
 	int exit_code = parse_command_line(argc, argv);
+	int r;
 
 	if (exit_code >= 0)
 		return exit_code;
@@ -273,8 +274,9 @@ int command_publish(int argc, char **argv)
 	}
 	printf("Press Ctrl-C to stop.\n");
 	(void)fflush(stdout);
-	if (loop_run(&publish.loop) < 0) {
-		(void)fprintf(stderr, "fairlead publish: epoll_wait: %s\n", error_name(errno));
+	r = loop_run(&publish.loop);
+	if (r < 0) {
+		(void)fprintf(stderr, "fairlead publish: epoll_wait: %s\n", error_name(r));
 		return EXIT_FAILURE;
 	}
 	relay_drop_route(&publish.publisher.relay, NULL);

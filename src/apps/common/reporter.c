@@ -7,6 +7,9 @@
 #define WINDOW_NS (10 * NS_PER_S)
 #define LINES_PER_WINDOW 5
 
+/* A shortage of which nothing was heard for so long is a new one. */
+#define SHORTAGE_NS (60 * NS_PER_S)
+
 /* Whether one more line may be written now. */
 static bool may_write(struct reporter *reporter)
 {
@@ -50,9 +53,12 @@ static void session_ended(void *context, const struct published_port *port,
 static void paused(void *context, const struct published_port *port, int error)
 {
 	struct reporter *reporter = context;
+	uint64_t now_ns = reporter->loop->now_ns;
+	bool is_known = reporter->paused_ns != 0 && now_ns - reporter->paused_ns < SHORTAGE_NS;
 	char rule[RULE_TEXT_MAX];
 
-	if (may_write(reporter))
+	reporter->paused_ns = now_ns;
+	if (!is_known && may_write(reporter))
 		log_write(LOG_LEVEL_WARNING, "%s: new clients wait until others leave: %s",
 			  rule_format(&port->rule, rule), error_name(error));
 }

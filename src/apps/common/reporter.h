@@ -12,6 +12,7 @@
 struct reporter {
 	struct loop *loop;
 	uint64_t window_ns; /* when the current ten seconds began */
+	uint64_t paused_ns; /* when a port last paused; 0: never */
 	uint32_t written;
 	uint32_t held_back;
 };

@@ -136,6 +136,7 @@ int main(int argc, char **argv)
 	struct error err;
 	int status_fd = inherited_init();
 	int exit_code = parse_command_line(argc, argv);
+	int r;
 
 	if (exit_code >= 0)
 		return exit_code;
@@ -146,8 +147,9 @@ int main(int argc, char **argv)
 	}
 	if (inherited_report_ready(&status_fd) < 0)
 		return EXIT_SUCCESS; /* dockerd has died meanwhile, and nobody would ever stop us */
-	if (loop_run(&proxy.loop) < 0)
-		log_write(LOG_LEVEL_ERROR, "epoll_wait: %s", error_name(errno));
+	r = loop_run(&proxy.loop);
+	if (r < 0)
+		log_write(LOG_LEVEL_ERROR, "epoll_wait: %s", error_name(r));
 	publisher_fini(&proxy.publisher);
-	return EXIT_SUCCESS;
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
