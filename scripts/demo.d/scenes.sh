@@ -5,7 +5,7 @@
 # (their namespaces), port, host_ip6, container_ip.
 
 show_local_client() {
-	say "A client on the host calls it over IPv6. The container sees the proxy's own IPv4 session:"
+	say "A client on the host calls over IPv6; the container sees the proxy, over IPv4:"
 	show '$ ' "$host" "curl http://[::1]:$port/" ||
 		fail "the container could not be reached over ::1"
 }
@@ -29,7 +29,7 @@ show_outside_client() {
 }
 
 show_headers() {
-	say "Bytes pass as they are, so nothing in the request tells the container who is calling:"
+	say "Bytes pass as they are: nothing in a request tells the container who calls:"
 	show 'client$ ' "$client" "curl http://[$host_ip6]:$port/headers" ||
 		fail "the client outside had no answer"
 }
