@@ -76,7 +76,7 @@ def packages(group: str) -> list[str]:
 
 
 def install_call(names: list[str]) -> str:
-    options = "-qq -y --no-install-recommends -o Dpkg::Use-Pty=0"
+    options = "-qq -y --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120"
     return f"apt-get {options} install {' '.join(names)}"
 
 
