@@ -143,3 +143,10 @@ bool address_is_multicast(const struct address *address)
 		return address->ip[0] == 0xff;
 	return (address->ip[0] & 0xf0) == 0xe0;
 }
+
+bool address_is_unspecified(const struct address *address)
+{
+	static const uint8_t none[sizeof(address->ip)];
+
+	return memcmp(address->ip, none, sizeof(none)) == 0;
+}

@@ -50,5 +50,6 @@ const char *address_format_ip(const struct address *address, char buffer[ADDRESS
 bool address_equal(const struct address *a, const struct address *b);
 bool address_is_link_local(const struct address *address);
 bool address_is_multicast(const struct address *address);
+bool address_is_unspecified(const struct address *address); /* 0.0.0.0, :: */
 
 #endif

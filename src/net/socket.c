@@ -55,6 +55,11 @@ static int open_error(enum protocol protocol, int code, struct error *err)
 			err, code,
 			"this kernel has no such address family (%s): is IPv6 switched off?",
 			error_name(code));
+	if (code == -EMFILE)
+		return error_set(err, code,
+				 "socket: %s: raise the limit (ulimit -n, or LimitNOFILE= of the "
+				 "unit), or publish fewer ports",
+				 error_name(code));
 	return error_set(err, code, "socket: %s", error_name(code));
 }
 

@@ -255,6 +255,9 @@ def exchange_all(session: socket.socket, data: bytes) -> bytes:
         (["-p", "8080:80"], "the container's IP address is missing, like 172.17.0.2"),
         (["-p", "8080:80", "web_1"], "'web_1' is no IP address"),
         (["-p", "8080:80", CONTAINER, "172.17.0.3"], "more than one container address"),
+        (["-p", "8080:80", "0.0.0.0"], "nothing can connect to '0.0.0.0'"),
+        (["-p", "8080:80", "ff02::1"], "nothing can connect to 'ff02::1'"),
+        (["-p", "8080:80", "fe80::1"], "name the interface, as in fe80::2%eth0"),
         (["-p", "80800:80", CONTAINER], "80800"),
         (["-p", "8080", CONTAINER], "8080"),
         (["-p", "8080:80/icmp", CONTAINER], "icmp"),
@@ -276,11 +279,14 @@ def test_usage_errors(network: Network, words: list[str], sentence: str) -> None
 def test_ports_that_cannot_be_had(network: Network, publish: Start) -> None:
     publish("-p", "127.0.0.1:8080-8081:80-81", CONTAINER)
     busy = run(network, "publish", "-p", "8082:80", "-p", "8080:80", CONTAINER)
-    assert busy[0] == 1
+    assert busy[:2] == (1, ""), "nothing is said to listen"
     assert re.match(
         r"fairlead publish: -p 8080:80: listen tcp4? 0\.0\.0\.0:8080: bind: address already in use",
         busy[2],
     )
+    twice = run(network, "publish", "-p", "8082:80", "-p", "8082:81", CONTAINER)
+    assert twice[0] == 1
+    assert "-p 8082:81: port 8082/tcp is published by another -p already" in twice[2]
     taken = run(network, "publish", "-p", "127.0.0.1:8080-8081:80", CONTAINER)
     assert taken[0] == 1
     assert "every port from 8080 to 8081 is in use" in taken[2]

@@ -48,7 +48,8 @@ int main(int argc, char **argv)
 		if (strcmp(name, commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
 	if (name[0] == '-')
-		(void)fprintf(stderr, "unknown flag: %.60s\nSee 'fairlead --help'.\n", name);
+		(void)fprintf(stderr, "fairlead: unknown flag: %.60s\nSee 'fairlead --help'.\n",
+			      name);
 	else
 		(void)fprintf(
 			stderr,

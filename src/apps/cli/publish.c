@@ -28,6 +28,7 @@ static struct publish {
 	struct loop loop;
 	struct signals signals;
 	struct reporter reporter;
+	FILE *listening; /* what is said once all ports are there */
 	struct publisher publisher;
 } publish;
 
@@ -119,6 +120,15 @@ static int parse_command_line(int argc, char **argv)
 				argv[optind]);
 		return usage_error(err.text);
 	}
+	if (address_is_unspecified(&publish.container) ||
+	    address_is_multicast(&publish.container) ||
+	    (address_is_link_local(&publish.container) && publish.container.scope == 0)) {
+		(void)error_set(&err, -EINVAL, "nothing can connect to '%.60s'%s", argv[optind],
+				address_is_link_local(&publish.container)
+					? ": name the interface, as in fe80::2%eth0"
+					: "");
+		return usage_error(err.text);
+	}
 	return -1;
 }
 
@@ -131,6 +141,16 @@ static bool host_has_ipv6(void)
 	return fd != -EAFNOSUPPORT;
 }
 
+static bool is_published(const struct rule *rule)
+{
+	for (struct published_port *port = publisher_next(&publish.publisher, NULL); port;
+	     port = publisher_next(&publish.publisher, port))
+		if (port->rule.protocol == rule->protocol &&
+		    address_equal(&port->rule.host, &rule->host))
+			return true;
+	return false;
+}
+
 static struct published_port *add_port(const struct port_spec *spec, const struct address *host,
 				       uint16_t host_port, uint16_t container_port,
 				       struct error *err)
@@ -139,9 +159,15 @@ static struct published_port *add_port(const struct port_spec *spec, const struc
 			     .host = *host,
 			     .container = publish.container };
 
+	struct published_port *port;
+
 	rule.host.port = host_port;
 	rule.container.port = container_port;
-	return publisher_add(&publish.publisher, &rule, -1, err);
+	port = publisher_add(&publish.publisher, &rule, -1, err);
+	if (!port && err->code == -EADDRINUSE && is_published(&rule))
+		error_set(err, -EADDRINUSE, "port %u/%s is published by another -p already",
+			  host_port, protocol_name(spec->protocol));
+	return port;
 }
 
 /* Publishes the host port on all of the addresses, or on none. */
@@ -177,9 +203,9 @@ static void print_listening(const struct port_spec *spec, const struct address *
 		struct address shown = hosts[i];
 
 		shown.port = host_first;
-		printf("Listening on %s%s/%s -> %s%s\n", address_format(&shown, host), host_end,
-		       protocol_name(spec->protocol), address_format(&target, container),
-		       container_end);
+		(void)fprintf(publish.listening, "Listening on %s%s/%s -> %s%s\n",
+			      address_format(&shown, host), host_end, protocol_name(spec->protocol),
+			      address_format(&target, container), container_end);
 	}
 }
 
@@ -263,16 +289,22 @@ static int start(struct error *err)
 int command_publish(int argc, char **argv)
 {
 	struct error err;
+	char *listening = NULL;
+	size_t length;
 	int exit_code = parse_command_line(argc, argv);
 	int r;
 
 	if (exit_code >= 0)
 		return exit_code;
-	if (start(&err) < 0) {
-		(void)fprintf(stderr, "fairlead publish: %s\n", err.text);
+	publish.listening = open_memstream(&listening, &length);
+	if (!publish.listening || start(&err) < 0) {
+		(void)fprintf(stderr, "fairlead publish: %s\n",
+			      publish.listening ? err.text : error_name(-ENOMEM));
 		return EXIT_FAILURE;
 	}
-	printf("Press Ctrl-C to stop.\n");
+	(void)fclose(publish.listening);
+	printf("%sPress Ctrl-C to stop.\n", listening);
+	free(listening);
 	(void)fflush(stdout);
 	r = loop_run(&publish.loop);
 	if (r < 0) {
