@@ -12,9 +12,16 @@ all: build/build.ninja
 build/build.ninja:
 	@meson setup build
 
-install: all
+# What root has built or changed in build/ on the way belongs to whom the tree does.
+install: may-install all
 	@meson configure build -Dprefix=$(PREFIX)
-	@DESTDIR=$(DESTDIR) meson install -C build
+	@DESTDIR="$(DESTDIR)" meson install -C build
+	@chown -R --reference=. build
+
+may-install:
+	@mkdir -p "$(DESTDIR)$(PREFIX)" && [ -w "$(DESTDIR)$(PREFIX)" ] || { \
+		echo "$(DESTDIR)$(PREFIX) cannot be written: use sudo, or set PREFIX or DESTDIR" >&2; \
+		exit 1; }
 
 check:
 	@scripts/run-checks layers spdx build unit kernel fuzz tools contract transfer e2e
@@ -65,4 +72,4 @@ help:
 	@echo 'scripts/check     everything, on a fresh machine: installs what is missing first'
 	@echo 'scripts/demo      see what it is for'
 
-.PHONY: all install check sanitize build-asan clang check-sctp bench lint format clean help
+.PHONY: all install may-install check sanitize build-asan clang check-sctp bench lint format clean help

@@ -124,7 +124,7 @@ def test_the_last_line_is_the_sum_and_later_steps_run(
     monkeypatch.setattr("sys.argv", ["run-checks"])
     assert checks.main() == 1
     shown = capsys.readouterr().out.splitlines()
-    assert shown[-1] == "3 passed, 3 failed, 1 skipped"
+    assert shown[-2:] == ["1 skipped", "3 passed, 3 failed"]
     assert "    | why" in shown
     assert "    skipped: room four: no SCTP here" in shown
 
