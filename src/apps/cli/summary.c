@@ -2,8 +2,11 @@
 #include "apps/cli/summary.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/text.h"
+
+#define NAME_TEXT_MAX (ADDRESS_TEXT_MAX + 8) /* with "/" and the protocol */
 
 static bool was_used(const struct relay_counters *counters)
 {
@@ -30,7 +33,7 @@ static const char *plural(uint64_t number)
 static void print_notes(FILE *out, const struct published_port *port)
 {
 	const struct relay_counters *counters = &port->route.counters;
-	const char *separator = "";
+	const char *separator = "   ";
 
 	for (int reason = 0; reason < END_REASONS; reason++) {
 		if (counters->ended[reason] == 0 || !is_notable(port, (enum end_reason)reason))
@@ -49,17 +52,43 @@ static void print_notes(FILE *out, const struct published_port *port)
 			      counters->refused_datagrams, plural(counters->refused_datagrams));
 }
 
-static void print_port(FILE *out, const struct published_port *port)
+/* Widths of the two columns of addresses, so that a table of short ones fits 80 columns. */
+struct widths {
+	int name, container;
+};
+
+static void format_name(const struct published_port *port, char name[NAME_TEXT_MAX])
+{
+	char host[ADDRESS_TEXT_MAX];
+
+	(void)snprintf(name, NAME_TEXT_MAX, "%s/%s", address_format(&port->rule.host, host),
+		       protocol_name(port->rule.protocol));
+}
+
+static void widen(struct widths *widths, const struct published_port *port)
+{
+	char name[NAME_TEXT_MAX], container[ADDRESS_TEXT_MAX];
+	int length;
+
+	format_name(port, name);
+	length = (int)strlen(name);
+	if (length > widths->name)
+		widths->name = length;
+	length = (int)strlen(address_format(&port->rule.container, container));
+	if (length > widths->container)
+		widths->container = length;
+}
+
+static void print_port(FILE *out, const struct published_port *port, const struct widths *widths)
 {
 	const struct relay_counters *counters = &port->route.counters;
-	char host[ADDRESS_TEXT_MAX], container[ADDRESS_TEXT_MAX], name[ADDRESS_TEXT_MAX + 8];
+	char name[NAME_TEXT_MAX], container[ADDRESS_TEXT_MAX];
 	char in[TEXT_SIZE_MAX], out_size[TEXT_SIZE_MAX];
 
-	(void)snprintf(name, sizeof(name), "%s/%s", address_format(&port->rule.host, host),
-		       protocol_name(port->rule.protocol));
-	(void)fprintf(out, "%-28s %-22s %8" PRIu64 " %9s %9s   ", name,
-		      address_format(&port->rule.container, container), counters->sessions,
-		      text_format_size(counters->in_bytes, in),
+	format_name(port, name);
+	(void)fprintf(out, "%-*s   %-*s   %8" PRIu64 "   %6s   %6s", widths->name, name,
+		      widths->container, address_format(&port->rule.container, container),
+		      counters->sessions, text_format_size(counters->in_bytes, in),
 		      text_format_size(counters->out_bytes, out_size));
 	print_notes(out, port);
 	(void)fputc('\n', out);
@@ -67,19 +96,26 @@ static void print_port(FILE *out, const struct published_port *port)
 
 void summary_print(FILE *out, const struct publisher *publisher)
 {
+	struct widths widths = { .name = sizeof("PUBLISHED") - 1,
+				 .container = sizeof("CONTAINER") - 1 };
 	uint32_t used = 0, unused = 0;
 
 	for (struct published_port *port = publisher_next(publisher, NULL); port;
 	     port = publisher_next(publisher, port)) {
-		if (!was_used(&port->route.counters)) {
+		if (was_used(&port->route.counters)) {
+			used++;
+			widen(&widths, port);
+		} else {
 			unused++;
-			continue;
 		}
-		if (used++ == 0)
-			(void)fprintf(out, "%-28s %-22s %8s %9s %9s   %s\n", "PUBLISHED",
-				      "CONTAINER", "SESSIONS", "IN", "OUT", "NOTES");
-		print_port(out, port);
 	}
+	if (used > 0)
+		(void)fprintf(out, "%-*s   %-*s   %8s   %6s   %6s   %s\n", widths.name, "PUBLISHED",
+			      widths.container, "CONTAINER", "SESSIONS", "IN", "OUT", "NOTES");
+	for (struct published_port *port = publisher_next(publisher, NULL); port;
+	     port = publisher_next(publisher, port))
+		if (was_used(&port->route.counters))
+			print_port(out, port, &widths);
 	if (unused > 0)
 		(void)fprintf(out, "%u %sport%s carried nothing\n", unused,
 			      used > 0 ? "other " : "", plural(unused));

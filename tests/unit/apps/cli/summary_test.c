@@ -48,9 +48,8 @@ static void assert_printed(const char *expected)
 	free(text);
 }
 
-#define HEAD                                                                               \
-	"PUBLISHED                    CONTAINER              SESSIONS        IN       OUT" \
-	"   NOTES\n"
+/* Columns are as wide as what is in them. */
+#define HEAD(name) name "   CONTAINER       SESSIONS       IN      OUT   NOTES\n"
 
 static void port_without_sessions_is_counted_only(void **state)
 {
@@ -72,9 +71,9 @@ static void port_with_sessions_has_a_line(void **state)
 	port->route.counters.out_bytes = 3400000000;
 	port->route.counters.ended[END_DONE] = 12;
 	add(PROTOCOL_TCP, 8081);
-	assert_printed(HEAD "[::]:8080/tcp                172.17.0.2:80                12"
-			    "     1.2kB     3.4GB   \n"
-			    "1 other port carried nothing\n");
+	assert_printed(
+		HEAD("PUBLISHED    ") "[::]:8080/tcp   172.17.0.2:80         12    1.2kB    3.4GB\n"
+				      "1 other port carried nothing\n");
 }
 
 static void what_did_not_end_well_is_noted(void **state)
@@ -87,8 +86,9 @@ static void what_did_not_end_well_is_noted(void **state)
 	port->route.counters.ended[END_REFUSED] = 2;
 	port->route.counters.ended[END_CONNECT_TIMEOUT] = 1;
 	port->route.counters.ended[END_STOPPED] = 2;
-	assert_printed(HEAD "[::]:8080/tcp                172.17.0.2:80                 9"
-			    "        0B        0B   2 refused, 1 connect-timeout, 2 stopped\n");
+	assert_printed(
+		HEAD("PUBLISHED    ") "[::]:8080/tcp   172.17.0.2:80          9       0B       0B"
+				      "   2 refused, 1 connect-timeout, 2 stopped\n");
 }
 
 /* UDP knows no good end, so those that were open, or idle, are nothing to note. */
@@ -102,8 +102,9 @@ static void datagrams_are_noted_that_did_not_arrive(void **state)
 	port->route.counters.ended[END_STOPPED] = 2;
 	port->route.counters.dropped_datagrams = 5;
 	port->route.counters.refused_datagrams = 6;
-	assert_printed(HEAD "[::]:53/udp                  172.17.0.2:80                 3"
-			    "        0B        0B   5 datagrams dropped, 6 datagrams refused\n");
+	assert_printed(
+		HEAD("PUBLISHED  ") "[::]:53/udp   172.17.0.2:80          3       0B       0B"
+				    "   5 datagrams dropped, 6 datagrams refused\n");
 }
 
 /* A port all of whose datagrams were dropped had no session, and yet was used. */
@@ -113,8 +114,9 @@ static void dropped_datagrams_alone_are_shown(void **state)
 
 	(void)state;
 	port->route.counters.dropped_datagrams = 1;
-	assert_printed(HEAD "[::]:53/udp                  172.17.0.2:80                 0"
-			    "        0B        0B   1 datagram dropped\n");
+	assert_printed(
+		HEAD("PUBLISHED  ") "[::]:53/udp   172.17.0.2:80          0       0B       0B"
+				    "   1 datagram dropped\n");
 }
 
 int main(void)
