@@ -112,13 +112,11 @@ remove_control_groups() {
 }
 
 stay_up() {
-	expect_interrupt
-	say "It stays up until Ctrl-C. Try it yourself, from another terminal of this machine, which for
-the host of this demo is a client outside; or on that host:"
-	indent <<-end
-		curl http://[$host_ip6]:$port/
-		sudo nsenter --net=/run/netns/$host curl http://[::1]:$port/
-		sudo docker --host $DOCKER_HOST ps
-	end
-	wait "$keeper" || fail "the Docker Engine has ended"
+	until_interrupted "$keeper" \
+		"It stays up until Ctrl-C. Try it yourself, from another terminal of this machine, which" \
+		"for the host of this demo is a client outside; or on that host:" '' \
+		"    curl http://[$host_ip6]:$port/" \
+		"    sudo nsenter --net=/run/netns/$host curl http://[::1]:$port/" \
+		"    sudo docker --host $DOCKER_HOST ps" ||
+		fail "the Docker Engine has ended"
 }

@@ -80,8 +80,8 @@ end_jobs() {
 }
 
 stay_up() {
-	expect_interrupt
-	say "It stays up until Ctrl-C. Try it yourself, from another terminal:"
-	echo "curl http://[::1]:$port/" | indent
-	wait "$published" || fail "fairlead publish has ended"
+	until_interrupted "$published" \
+		"It stays up until Ctrl-C. Try it yourself, from another terminal:" '' \
+		"    curl http://[::1]:$port/" ||
+		fail "fairlead publish has ended"
 }

@@ -24,9 +24,12 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-# From when it is said that Ctrl-C is the way to end it, that is no failure.
-expect_interrupt() {
+# Says the text, of which Ctrl-C is a part, and waits for it: it is no failure then. No program of
+# its own may run from here on: one that Ctrl-C kills would count as a failure.
+until_interrupted() { # PROCESS TEXT...
 	trap 'echo && exit 0' INT
+	printf '%s\n' '' "${@:2}"
+	wait "$1"
 }
 
 # Ends a process of ours, and waits for it; one that takes too long is killed.
