@@ -37,7 +37,11 @@ void udp_port_init(struct udp_port *port, int fd, struct relay_route *route)
 	datagram_want_gro(fd);
 }
 
-static struct datagram_batch *batch(struct relay *relay)
+/*
+ * The batch to receive into from fd. Without memory for it, NULL, and what waits there is dropped:
+ * left alone, it would keep the descriptor readable.
+ */
+static struct datagram_batch *batch_for(struct relay *relay, int fd, struct relay_route *route)
 {
 	if (!relay->udp_batch) {
 		void *memory = mmap(NULL, sizeof(struct datagram_batch), PROT_READ | PROT_WRITE,
@@ -45,6 +49,8 @@ static struct datagram_batch *batch(struct relay *relay)
 
 		if (memory != MAP_FAILED)
 			relay->udp_batch = memory;
+		else
+			route->counters.dropped_datagrams += datagram_discard(fd, DATAGRAM_BATCH);
 	}
 	return relay->udp_batch;
 }
@@ -198,11 +204,8 @@ static bool same_client(const struct datagram *a, const struct datagram *b)
 
 void udp_port_receive(struct relay *relay, struct udp_port *port)
 {
-	struct datagram_batch *in = batch(relay);
+	struct datagram_batch *in = batch_for(relay, port->fd, port->route);
 
-	if (!in)
-		port->route->counters.dropped_datagrams += datagram_discard(port->fd,
-									    DATAGRAM_BATCH);
 	for (int round = 0; in && round < ROUNDS_PER_TURN; round++) {
 		int received = datagram_receive(port->fd, in, DATAGRAM_BATCH);
 		uint32_t first = 0;
@@ -241,12 +244,10 @@ static void client_event(void *context, struct loop_ref ref, uint32_t events)
 {
 	struct relay *relay = context;
 	struct udp_client *client = slots_find(&relay->udp_clients, ref.index, ref.generation);
-	struct datagram_batch *in = client ? batch(relay) : NULL;
+	struct datagram_batch *in = client ? batch_for(relay, client->fd, client->port->route)
+					   : NULL;
 
 	(void)events;
-	if (client && !in)
-		client->port->route->counters.dropped_datagrams += datagram_discard(client->fd,
-										    DATAGRAM_BATCH);
 	for (int round = 0; in && round < ROUNDS_PER_TURN; round++) {
 		int received = datagram_receive(client->fd, in, DATAGRAM_BATCH);
 

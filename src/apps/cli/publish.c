@@ -158,7 +158,6 @@ static struct published_port *add_port(const struct port_spec *spec, const struc
 	struct rule rule = { .protocol = spec->protocol,
 			     .host = *host,
 			     .container = publish.container };
-
 	struct published_port *port;
 
 	rule.host.port = host_port;
