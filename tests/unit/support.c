@@ -182,6 +182,24 @@ void run_turns(void)
 	run(NULL, 30 * NS_PER_MS);
 }
 
+static int saved_stderr, captured[2];
+
+int capture_stderr(void)
+{
+	saved_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+	assert_int_equal(pipe2(captured, O_NONBLOCK | O_CLOEXEC), 0);
+	assert_int_equal(dup2(captured[1], STDERR_FILENO), STDERR_FILENO);
+	return captured[0];
+}
+
+void release_stderr(void)
+{
+	assert_int_equal(dup2(saved_stderr, STDERR_FILENO), STDERR_FILENO);
+	close(saved_stderr);
+	close(captured[0]);
+	close(captured[1]);
+}
+
 int skip_all(const char *reason)
 {
 	printf("1..0 # SKIP %s\n", reason);

@@ -67,6 +67,10 @@ void loop_teardown(void);
 void run_until(bool (*done)(void));
 void run_turns(void);
 
+/* From here on standard error is a pipe: what is written there can be read from the descriptor. */
+int capture_stderr(void);
+void release_stderr(void);
+
 /* Says that a whole program cannot run here, in TAP's way; for main() to return. */
 int skip_all(const char *reason);
 

@@ -18,15 +18,13 @@
 #define JOURNAL "/run/systemd/journal/socket"
 #define SYSLOG "/dev/log"
 
-static int saved_stderr, output[2];
+static int output;
 
 /* Standard error becomes a pipe that we read. */
 static int setup(void **state)
 {
 	(void)state;
-	saved_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-	assert_int_equal(pipe2(output, O_NONBLOCK), 0);
-	assert_int_equal(dup2(output[1], STDERR_FILENO), STDERR_FILENO);
+	output = capture_stderr();
 	return 0;
 }
 
@@ -34,17 +32,14 @@ static int teardown(void **state)
 {
 	(void)state;
 	log_open(LOG_TARGET_OFF, "");
-	assert_int_equal(dup2(saved_stderr, STDERR_FILENO), STDERR_FILENO);
-	close(saved_stderr);
-	close(output[0]);
-	close(output[1]);
+	release_stderr();
 	return 0;
 }
 
 static void assert_written(const char *text)
 {
 	char buffer[1024];
-	ssize_t got = read(output[0], buffer, sizeof(buffer) - 1);
+	ssize_t got = read(output, buffer, sizeof(buffer) - 1);
 
 	assert_true(got > 0);
 	buffer[got] = '\0';
@@ -55,7 +50,7 @@ static void assert_nothing_written(void)
 {
 	char byte;
 
-	assert_int_equal(read(output[0], &byte, 1), -1);
+	assert_int_equal(read(output, &byte, 1), -1);
 	assert_int_equal(errno, EAGAIN);
 }
 
@@ -94,7 +89,7 @@ static void long_message_is_cut(void **state)
 	longer[sizeof(longer) - 1] = '\0';
 	log_open(LOG_TARGET_STDERR, "proxy");
 	log_write(LOG_LEVEL_INFO, "%s", longer);
-	got = read(output[0], buffer, sizeof(buffer));
+	got = read(output, buffer, sizeof(buffer));
 	assert_int_equal(got, strlen("proxy: ") + 511 + 1);
 	assert_int_equal(buffer[got - 1], '\n');
 }

@@ -3,96 +3,27 @@
  * Flows over loopback sockets. The loop is run for short times only, so that a test decides what
  * has happened on a socket before the flow sees it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "support.h"
 
 #include "base/clock.h"
 #include "net/socket.h"
 #include "relay/flow.h"
 
-#define TURN_NS (50 * NS_PER_MS)
-
 /* More than a client takes that does not read, and less than the kernel queues for it. */
 #define ANSWER_BYTES (256 * 1024)
 #define SMALL_WINDOW_BYTES (16 * 1024)
 
-static struct loop loop;
 static struct relay relay;
 static struct relay_route route;
-static struct timeout_queue turns;
 static int backend_listener, client, backend;
-
-static void turn_over(void *context, struct timeout *timeout)
-{
-	(void)timeout;
-	loop_stop(context);
-}
-
-/* Lets the relay do what it can. */
-static void run_a_while(void)
-{
-	struct timeout timeout;
-
-	timeout_init(&timeout);
-	loop.stopping = false;
-	loop.now_ns = clock_now_ns();
-	timeout_start(&timeout, &turns, &loop);
-	assert_int_equal(loop_run(&loop), 0);
-}
-
-static int listen_on_loopback(struct address *ret)
-{
-	struct error err;
-	struct address any;
-	int fd;
-
-	assert_int_equal(address_parse_ip("127.0.0.1", &any), 0);
-	fd = socket_listen(PROTOCOL_TCP, &any, &err);
-	assert_true(fd >= 0);
-	socket_local_address(fd, ret);
-	return fd;
-}
-
-static int connect_to(const struct address *address)
-{
-	struct sockaddr_storage storage;
-	socklen_t length = address_to_sockaddr(address, AF_INET, &storage);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(connect(fd, (struct sockaddr *)&storage, length), 0);
-	return fd;
-}
-
-static int accept_from(int listener, int flags)
-{
-	struct pollfd entry = { .fd = listener, .events = POLLIN };
-	int fd;
-
-	assert_int_equal(poll(&entry, 1, 5000), 1);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | flags);
-	assert_true(fd >= 0);
-	return fd;
-}
 
 /* A client is accepted, and the relay has not run since; its flow is dialing. */
 static void accept_client(void)
 {
 	struct address front;
-	int listener = listen_on_loopback(&front);
+	int listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &front);
 
-	client = connect_to(&front);
+	client = connect_to(PROTOCOL_TCP, &front);
 	relay_accept(&relay, &route, accept_from(listener, SOCK_NONBLOCK), &front);
 	close(listener);
 }
@@ -108,11 +39,9 @@ static int setup_relay(void **state)
 
 	(void)state;
 	memset(&route, 0, sizeof(route));
-	assert_int_equal(loop_init(&loop), 0);
+	loop_setup();
 	relay_init(&relay, &loop, &settings, &observer);
-	timeout_queue_init(&turns, &loop, TURN_NS, turn_over, &loop);
-
-	backend_listener = listen_on_loopback(&route.target);
+	backend_listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &route.target);
 	route.protocol = PROTOCOL_TCP;
 	accept_client();
 	return 0;
@@ -122,7 +51,7 @@ static int setup_relay(void **state)
 static int setup(void **state)
 {
 	setup_relay(state);
-	run_a_while();
+	run_turns();
 	backend = accept_from(backend_listener, 0);
 	return 0;
 }
@@ -134,17 +63,8 @@ static int teardown(void **state)
 	close(backend);
 	close(backend_listener);
 	relay_fini(&relay);
-	loop_fini(&loop);
+	loop_teardown();
 	return 0;
-}
-
-static void assert_receives(int fd, const char *text)
-{
-	char buffer[64];
-	size_t length = strlen(text);
-
-	assert_int_equal(recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT), length);
-	assert_memory_equal(buffer, text, length);
 }
 
 static void assert_ended_in_order(int fd)
@@ -155,17 +75,12 @@ static void assert_ended_in_order(int fd)
 	assert_int_equal(socket_take_error(fd), 0);
 }
 
-static void assert_was_reset(int fd)
-{
-	assert_int_equal(socket_take_error(fd), ECONNRESET);
-}
-
 static void carries_both_ways(void **state)
 {
 	(void)state;
 	assert_int_equal(send(client, "question", 8, 0), 8);
 	assert_int_equal(send(backend, "greeting", 8, 0), 8);
-	run_a_while();
+	run_turns();
 	assert_receives(backend, "question");
 	assert_receives(client, "greeting");
 	assert_int_equal(route.counters.open, 1);
@@ -176,13 +91,13 @@ static void end_of_file_crosses_and_leaves_the_other_way_open(void **state)
 	(void)state;
 	assert_int_equal(send(client, "question", 8, 0), 8);
 	shutdown(client, SHUT_WR);
-	run_a_while();
+	run_turns();
 	assert_receives(backend, "question");
 	assert_ended_in_order(backend);
 
 	assert_int_equal(send(backend, "answer", 6, 0), 6);
 	shutdown(backend, SHUT_WR);
-	run_a_while();
+	run_turns();
 	assert_receives(client, "answer");
 	assert_ended_in_order(client);
 	assert_int_equal(route.counters.open, 0);
@@ -193,7 +108,7 @@ static void reset_of_client_reaches_the_backend(void **state)
 {
 	(void)state;
 	socket_reset(&client);
-	run_a_while();
+	run_turns();
 	assert_was_reset(backend);
 	assert_int_equal(route.counters.ended[END_CLIENT_RESET], 1);
 }
@@ -202,7 +117,7 @@ static void reset_of_backend_reaches_the_client(void **state)
 {
 	(void)state;
 	socket_reset(&backend);
-	run_a_while();
+	run_turns();
 	assert_was_reset(client);
 	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
 }
@@ -215,7 +130,7 @@ static void reset_right_behind_an_end_of_file_crosses(void **state)
 	assert_int_equal(send(client, "last", 4, 0), 4);
 	shutdown(client, SHUT_WR);
 	socket_reset(&client);
-	run_a_while();
+	run_turns();
 	assert_was_reset(backend);
 	assert_int_equal(route.counters.open, 0);
 	assert_int_equal(route.counters.ended[END_CLIENT_RESET], 1);
@@ -226,10 +141,10 @@ static void reset_long_after_an_end_of_file_crosses(void **state)
 {
 	(void)state;
 	shutdown(client, SHUT_WR);
-	run_a_while();
+	run_turns();
 	assert_int_equal(route.counters.open, 1);
 	socket_reset(&client);
-	run_a_while();
+	run_turns();
 	/* the backend had seen the end of file before, so its kernel calls this a broken pipe */
 	assert_int_equal(socket_take_error(backend), EPIPE);
 	assert_int_equal(route.counters.ended[END_CLIENT_RESET], 1);
@@ -247,8 +162,20 @@ static void answer_to_a_slow_client(void)
 		ssize_t more = send(backend, answer, sizeof(answer) - sent, MSG_DONTWAIT);
 
 		sent += more > 0 ? (size_t)more : 0;
-		run_a_while();
+		run_turns();
 	}
+}
+
+/* The backend has read all, too, so that its close is none with a reset. */
+static void answer_and_end_in_order(void)
+{
+	char question[8];
+
+	answer_to_a_slow_client();
+	assert_int_equal(recv(backend, question, sizeof(question), 0), sizeof(question));
+	close(backend);
+	backend = -1;
+	run_turns();
 }
 
 /* Reads to the end and returns how many bytes there were; *ret_error is how it ended. */
@@ -263,7 +190,7 @@ static size_t read_all(int fd, int *ret_error)
 		if (got > 0) {
 			total += (size_t)got;
 		} else if (got < 0 && errno == EAGAIN) {
-			run_a_while();
+			run_turns();
 		} else {
 			*ret_error = got < 0 ? errno : 0;
 			return total;
@@ -280,7 +207,7 @@ static void reset_waits_until_a_slow_client_has_the_answer(void **state)
 	answer_to_a_slow_client();
 	close(backend); /* a reset, as the question was not read */
 	backend = -1;
-	run_a_while();
+	run_turns();
 	assert_int_equal(route.counters.open, 1);
 	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
 	assert_int_equal(error, ECONNRESET);
@@ -302,11 +229,11 @@ static void reset_does_not_wait_for_ever(void **state)
 	(void)state;
 	answer_to_a_slow_client();
 	socket_reset(&backend);
-	run_a_while();
+	run_turns();
 	assert_int_equal(only_flow()->state, FLOW_DRAINING);
 	only_flow()->drained_until_ns = 0;
-	run_a_while();
-	run_a_while();
+	run_turns();
+	run_turns();
 	assert_int_equal(route.counters.open, 0);
 	assert_true(read_all(client, &error) < ANSWER_BYTES);
 	assert_int_equal(error, ECONNRESET);
@@ -317,10 +244,10 @@ static void draining_ends_with_the_client(void **state)
 	(void)state;
 	answer_to_a_slow_client();
 	socket_reset(&backend);
-	run_a_while();
+	run_turns();
 	assert_int_equal(only_flow()->state, FLOW_DRAINING);
 	socket_reset(&client);
-	run_a_while();
+	run_turns();
 	assert_int_equal(route.counters.open, 0);
 	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
 }
@@ -328,15 +255,10 @@ static void draining_ends_with_the_client(void **state)
 /* dockerd stops the proxy right behind the container. */
 static void who_was_told_the_end_keeps_it_when_the_port_is_withdrawn(void **state)
 {
-	char question[8];
 	int error;
 
 	(void)state;
-	answer_to_a_slow_client();
-	assert_int_equal(recv(backend, question, sizeof(question), 0), sizeof(question));
-	close(backend);
-	backend = -1;
-	run_a_while();
+	answer_and_end_in_order();
 	assert_int_equal(route.counters.open, 1);
 	relay_drop_route(&relay, &route);
 	assert_int_equal(route.counters.ended[END_STOPPED], 1);
@@ -348,7 +270,7 @@ static void who_was_not_is_reset(void **state)
 {
 	(void)state;
 	assert_int_equal(send(client, "question", 8, 0), 8);
-	run_a_while();
+	run_turns();
 	relay_drop_route(&relay, &route);
 	assert_was_reset(client);
 	assert_was_reset(backend);
@@ -361,7 +283,7 @@ static void bytes_of_a_backend_that_resets_at_once_reach_the_client(void **state
 	backend = accept_from(backend_listener, 0);
 	assert_int_equal(send(backend, "goodbye", 7, 0), 7);
 	socket_reset(&backend);
-	run_a_while();
+	run_turns();
 	assert_receives(client, "goodbye");
 	assert_was_reset(client);
 	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
@@ -372,7 +294,7 @@ static void backend_that_resets_at_once_resets_the_client(void **state)
 	(void)state;
 	backend = accept_from(backend_listener, 0);
 	socket_reset(&backend);
-	run_a_while();
+	run_turns();
 	assert_was_reset(client);
 	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
 }
@@ -383,20 +305,15 @@ static void backend_that_resets_at_once_resets_the_client(void **state)
  */
 static void draining_outlasts_the_end_of_the_client(void **state)
 {
-	char question[8];
 	int error;
 
 	(void)state;
-	answer_to_a_slow_client();
-	assert_int_equal(recv(backend, question, sizeof(question), 0), sizeof(question));
-	close(backend);
-	backend = -1;
-	run_a_while();
+	answer_and_end_in_order();
 	assert_int_equal(send(client, "more", 4, 0), 4);
-	run_a_while();
+	run_turns();
 	assert_int_equal(only_flow()->state, FLOW_DRAINING);
 	shutdown(client, SHUT_WR);
-	run_a_while();
+	run_turns();
 	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
 }
 
@@ -407,7 +324,7 @@ static void bytes_behind_urgent_data_cross(void **state)
 	assert_int_equal(send(backend, "before", 6, 0), 6);
 	assert_int_equal(send(backend, "!", 1, MSG_OOB), 1);
 	assert_int_equal(send(backend, "behind", 6, 0), 6);
-	run_a_while();
+	run_turns();
 	assert_receives(client, "before!behind");
 }
 
@@ -419,13 +336,13 @@ static void bulk_behind_urgent_data_crosses(void **state)
 
 	(void)state;
 	assert_int_equal(send(backend, bulk, sizeof(bulk), MSG_DONTWAIT), sizeof(bulk));
-	run_a_while();
+	run_turns();
 	assert_int_equal(only_flow()->pumps[FLOW_BACKEND].mode, PUMP_SPLICE);
 	assert_int_equal(send(backend, bulk, sizeof(bulk), MSG_DONTWAIT), sizeof(bulk));
 	assert_int_equal(send(backend, "!", 1, MSG_OOB | MSG_DONTWAIT), 1);
 	assert_int_equal(send(backend, bulk, sizeof(bulk), MSG_DONTWAIT), sizeof(bulk));
 	for (ssize_t more = 1; more > 0; got += more > 0 ? (size_t)more : 0) {
-		run_a_while();
+		run_turns();
 		more = recv(client, bulk, sizeof(bulk), MSG_DONTWAIT);
 	}
 	assert_int_equal(got, 3 * sizeof(bulk) + 1);

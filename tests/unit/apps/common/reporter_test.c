@@ -13,14 +13,12 @@ static struct reporter reporter;
 static struct publisher_observer observer;
 static struct published_port port;
 static struct address client;
-static int saved_stderr, output[2];
+static int output;
 
 static int setup(void **state)
 {
 	(void)state;
-	saved_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-	assert_int_equal(pipe2(output, O_NONBLOCK | O_CLOEXEC), 0);
-	assert_int_equal(dup2(output[1], STDERR_FILENO), STDERR_FILENO);
+	output = capture_stderr();
 	log_open(LOG_TARGET_STDERR, "test");
 	memset(&loop, 0, sizeof(loop));
 	loop.now_ns = 100 * NS_PER_S;
@@ -38,10 +36,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	log_open(LOG_TARGET_OFF, "");
-	assert_int_equal(dup2(saved_stderr, STDERR_FILENO), STDERR_FILENO);
-	close(saved_stderr);
-	close(output[0]);
-	close(output[1]);
+	release_stderr();
 	return 0;
 }
 
@@ -50,7 +45,7 @@ static char text[8192];
 
 static int written_lines(void)
 {
-	ssize_t length = read(output[0], text, sizeof(text) - 1);
+	ssize_t length = read(output, text, sizeof(text) - 1);
 	int lines = 0;
 
 	text[length > 0 ? length : 0] = '\0';
