@@ -27,10 +27,11 @@ static struct slot *chunk_item(const struct slots *slots, struct slots_chunk *ch
 	return (struct slot *)(void *)(chunk->items + position * slots->item_bytes);
 }
 
-void slots_init(struct slots *slots, size_t item_bytes)
+void slots_init(struct slots *slots, size_t item_bytes, size_t zeroed_bytes)
 {
-	assert(item_bytes >= sizeof(struct slot));
+	assert(item_bytes >= zeroed_bytes && zeroed_bytes >= sizeof(struct slot));
 	slots->item_bytes = (item_bytes + 15) & ~(size_t)15;
+	slots->zeroed_bytes = zeroed_bytes;
 	slots->used = 0;
 	slots->generation = 0;
 	slots->chunks_end = 0;
@@ -120,7 +121,7 @@ void *slots_take(struct slots *slots)
 	chunk->used++;
 	slots->used++;
 	slot = chunk_item(slots, chunk, position);
-	memset(slot, 0, slots->item_bytes);
+	memset(slot, 0, slots->zeroed_bytes);
 	slot->index = chunk->number * SLOTS_PER_CHUNK + position;
 	if (++slots->generation == 0)
 		slots->generation = 1;

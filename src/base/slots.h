@@ -31,8 +31,9 @@ struct slot {
 struct slots_chunk;
 
 struct slots {
-	size_t item_bytes; /* size of an item, its struct slot included */
-	uint32_t used;	   /* slots taken */
+	size_t item_bytes;   /* size of an item, its struct slot included */
+	size_t zeroed_bytes; /* of each one that is taken */
+	uint32_t used;	     /* slots taken */
 	uint32_t generation;
 	uint32_t chunks_end;	   /* no chunk of this number or above was ever used */
 	struct list with_room;	   /* chunks that have a free slot */
@@ -40,8 +41,11 @@ struct slots {
 	struct slots_chunk **more; /* the chunks from 1 on, mapped with the first of them */
 };
 
-/* item_bytes is the size of the items' struct; it must begin with a struct slot. */
-void slots_init(struct slots *slots, size_t item_bytes);
+/*
+ * item_bytes is the size of the items' struct; it must begin with a struct slot. Of an item that is
+ * taken the first zeroed_bytes are zero; the rest, as of a buffer, is as it was left.
+ */
+void slots_init(struct slots *slots, size_t item_bytes, size_t zeroed_bytes);
 
 /* Frees all memory. Items are not looked at. */
 void slots_fini(struct slots *slots);
@@ -50,7 +54,7 @@ void slots_fini(struct slots *slots);
 void slots_trim(struct slots *slots);
 
 /*
- * A zeroed item with its struct slot filled, or NULL when there is no memory or SLOTS_MAX are
+ * An item with its struct slot filled, or NULL when there is no memory or SLOTS_MAX are
  * taken.
  */
 void *slots_take(struct slots *slots);

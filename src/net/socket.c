@@ -133,7 +133,7 @@ int socket_adopt(int fd, enum protocol protocol, struct error *err)
 	return 0;
 }
 
-void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s)
+void socket_tune_stream(int fd, enum protocol protocol)
 {
 	if (protocol == PROTOCOL_SCTP) {
 		sctp_tune(fd);
@@ -141,11 +141,20 @@ void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s)
 	}
 	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	(void)set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-	if (keepalive_s == 0)
+}
+
+void socket_keep_alive(int fd, enum protocol protocol, uint32_t keepalive_s)
+{
+	if (protocol != PROTOCOL_TCP || keepalive_s == 0)
 		return;
 	(void)set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	(void)set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)keepalive_s);
 	(void)set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, (int)keepalive_s);
+}
+
+void socket_delay_ack(int fd, bool delay)
+{
+	(void)set_option(fd, IPPROTO_TCP, TCP_QUICKACK, !delay);
 }
 
 void socket_bound_receive_buffer(int fd, uint32_t bytes)

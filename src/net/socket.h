@@ -28,12 +28,24 @@ int socket_adopt(int fd, enum protocol protocol, struct error *err);
 int socket_open(enum protocol protocol, int family);
 
 /*
- * No Nagle delay; urgent data among the rest, or recv(2) would leave a byte out (tcp(7), RFC 6093);
- * and, where keepalive_s is not 0, keepalive probes after keepalive_s idle, keepalive_s apart, as
- * many as net.ipv4.tcp_keepalive_probes says (9, which is also what docker-proxy sets). Sockets
- * inherit all of it from the listener that accepts them (kernel test accept).
+ * No Nagle delay; urgent data among the rest, or recv(2) would leave a byte out (tcp(7), RFC 6093).
+ * Sockets inherit it from the listener that accepts them (kernel test accept).
  */
-void socket_tune_stream(int fd, enum protocol protocol, uint32_t keepalive_s);
+void socket_tune_stream(int fd, enum protocol protocol);
+
+/*
+ * TCP keepalive probes after keepalive_s idle, keepalive_s apart, as many as
+ * net.ipv4.tcp_keepalive_probes says (9, which is also what docker-proxy sets); none where it is 0.
+ * Inherited, too.
+ */
+void socket_keep_alive(int fd, enum protocol protocol, uint32_t keepalive_s);
+
+/*
+ * Whether acknowledgements wait for data to go with them, for up to 40 ms, and up to 200 ms for
+ * that of the peer's SYN (TCP_QUICKACK off, tcp(7)). Not for long: the peer may wait in turn, to
+ * send more (Nagle's algorithm).
+ */
+void socket_delay_ack(int fd, bool delay);
 
 /*
  * Bounds what the kernel keeps of received bytes that nobody has read, instead of letting it grow

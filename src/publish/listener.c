@@ -49,8 +49,10 @@ static int accept_one(struct relay *relay, struct published_port *port)
 	}
 	if (fd < 0)
 		return concerns_one_connection(errno) ? 1 : -errno;
-	if (!port->backlog_is_tuned)
-		socket_tune_stream(fd, port->route.protocol, relay->settings.keepalive_s);
+	if (!port->backlog_is_tuned) {
+		socket_tune_stream(fd, port->route.protocol);
+		socket_keep_alive(fd, port->route.protocol, relay->settings.keepalive_s);
+	}
 	address_from_sockaddr(&peer, &client);
 	relay_accept(relay, &port->route, fd, &client);
 	return 1;

@@ -92,7 +92,7 @@ void publisher_init(struct publisher *publisher, struct loop *loop, const struct
 
 	publisher->loop = loop;
 	publisher->observer = *observer;
-	slots_init(&publisher->ports, sizeof(struct published_port));
+	slots_init(&publisher->ports, sizeof(struct published_port), sizeof(struct published_port));
 	publisher->port_kind = loop_add_kind(loop, port_event, publisher);
 	timeout_queue_init(&publisher->resuming, loop, RESUME_NS, resume_expired, publisher);
 	timeout_init(&publisher->resume);
@@ -137,10 +137,13 @@ static void port_init(struct publisher *publisher, struct published_port *port,
 		socket_local_address(fd, &local);
 		port->rule.host.port = local.port;
 	}
-	if (rule->protocol == PROTOCOL_UDP)
+	if (rule->protocol == PROTOCOL_UDP) {
 		udp_port_init(&port->udp, fd, &port->route);
-	else /* inherited by every connection that comes from now on */
-		socket_tune_stream(fd, rule->protocol, publisher->relay.settings.keepalive_s);
+		return;
+	}
+	/* inherited by every connection that comes from now on */
+	socket_tune_stream(fd, rule->protocol);
+	socket_keep_alive(fd, rule->protocol, publisher->relay.settings.keepalive_s);
 }
 
 struct published_port *publisher_add(struct publisher *publisher, const struct rule *rule, int fd,

@@ -20,8 +20,7 @@ static bool is_self_connected(int fd, const struct address *target)
 	return address_equal(&local, target);
 }
 
-int dial_start(enum protocol protocol, const struct address *target, uint32_t keepalive_s,
-	       int *ret_fd)
+int dial_start(enum protocol protocol, const struct address *target, bool data_follows, int *ret_fd)
 {
 	OWNED_FD fd = socket_open(protocol, target->family);
 	struct sockaddr_storage storage;
@@ -29,7 +28,9 @@ int dial_start(enum protocol protocol, const struct address *target, uint32_t ke
 
 	if (fd < 0)
 		return fd;
-	socket_tune_stream(fd, protocol, keepalive_s);
+	socket_tune_stream(fd, protocol);
+	if (data_follows)
+		socket_delay_ack(fd, true);
 	if (connect(fd, (struct sockaddr *)&storage, length) < 0 && errno != EINPROGRESS)
 		return -errno;
 	*ret_fd = fd_take(&fd);

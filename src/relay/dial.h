@@ -11,16 +11,17 @@
 #include "relay/end_reason.h"
 
 /*
- * Starts to connect. Returns 0 with the descriptor in *ret_fd, of which epoll will tell when it is
- * connected or has failed; else -errno.
+ * Starts to connect. data_follows: there is something to be sent at once, which the container's
+ * answer can be acknowledged with; once that is sent, see socket_delay_ack(). Returns 0 with the
+ * descriptor in *ret_fd, of which epoll will tell when it is connected or has failed; else -errno.
  */
-int dial_start(enum protocol protocol, const struct address *target, uint32_t keepalive_s,
+int dial_start(enum protocol protocol, const struct address *target, bool data_follows,
 	       int *ret_fd);
 
 /*
  * What became of it, once epoll has told of `events`: 0 or -errno. A socket that connected to
  * itself, as TCP can when a local target port lies in the range of ephemeral ports, counts as
- * refused.
+ * refused; that much is known at once, with no events.
  */
 int dial_finish(int fd, enum protocol protocol, const struct address *target, uint32_t events);
 

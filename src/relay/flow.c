@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "net/socket.h"
-#include "relay/dial.h"
+#include "relay/opening.h"
 #include "relay/session.h"
 
 /*
@@ -16,8 +16,6 @@
  * tenth of it here.
  */
 _Static_assert(sizeof(struct flow) <= 400, "flow: a session in the process is at most 400 bytes");
-
-#define EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 /*
  * What a container that sends without end has on its way here, unread because the client is slow.
@@ -42,8 +40,8 @@ static void close_side(struct flow_side *side, bool reset)
 		fd_close(&side->fd);
 }
 
-static void tell_end(struct relay *relay, struct relay_route *route, const struct address *client,
-		     enum end_reason reason, int error)
+void flow_tell_end(struct relay *relay, struct relay_route *route, const struct address *client,
+		   enum end_reason reason, int error)
 {
 	route->counters.ended[reason]++;
 	if (relay->observer.session_ended)
@@ -58,7 +56,7 @@ static void count_end(struct relay *relay, struct flow *flow, enum end_reason re
 	counters->open--;
 	counters->in_bytes += flow->pumps[FLOW_CLIENT].moved_bytes;
 	counters->out_bytes += flow->pumps[FLOW_BACKEND].moved_bytes;
-	tell_end(relay, flow->route, &flow->client, reason, error);
+	flow_tell_end(relay, flow->route, &flow->client, reason, error);
 }
 
 /* Whether the end of the flow is none in order for that side. */
@@ -86,78 +84,6 @@ void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, in
 	count_end(relay, flow, reason, error);
 	slots_give(&relay->flows, flow);
 	relay_session_gone(relay);
-}
-
-/* Dialing. */
-
-static void wait_for_retry(struct relay *relay, struct flow *flow)
-{
-	flow->state = FLOW_WAITING;
-	timeout_start(&flow->timeout, &relay->retrying, relay->loop);
-}
-
-static void dial_failed(struct relay *relay, struct flow *flow, int error)
-{
-	uint64_t waited_ns = relay->loop->now_ns - flow->started_ns;
-
-	close_side(&flow->sides[FLOW_BACKEND], false);
-	flow->sides[FLOW_BACKEND] = (struct flow_side){ .fd = -1 }; /* the next socket is well */
-	if ((error == -ECONNREFUSED && waited_ns < relay->settings.connect_retry_ns) ||
-	    (dial_is_shortage(error) && waited_ns < relay->settings.connect_timeout_ns))
-		wait_for_retry(relay, flow);
-	else
-		flow_end(relay, flow, dial_end_reason(error), -error);
-}
-
-static void dial(struct relay *relay, struct flow *flow)
-{
-	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
-	int r = dial_start(flow->route->protocol, &flow->route->target, relay->settings.keepalive_s,
-			   &backend->fd);
-
-	if (r < 0) {
-		dial_failed(relay, flow, r);
-		return;
-	}
-	flow->state = FLOW_DIALING;
-	timeout_start(&flow->timeout, &relay->connecting, relay->loop);
-	r = loop_watch(relay->loop, backend->fd, EVENTS,
-		       loop_ref_to(relay->flow_kinds[FLOW_BACKEND], &flow->slot));
-	if (r < 0)
-		dial_failed(relay, flow, r);
-}
-
-void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
-		  const struct address *client)
-{
-	struct flow *flow = slots_take(&relay->flows);
-	int r;
-
-	route->counters.sessions++;
-	if (!flow) {
-		socket_reset(&client_fd);
-		tell_end(relay, route, client, END_NO_MEMORY, ENOMEM);
-		return;
-	}
-	route->counters.open++;
-	budget_take(&relay->budget, FLOW_DESCRIPTORS);
-	flow->route = route;
-	flow->client = *client;
-	flow->started_ns = relay->loop->now_ns;
-	flow->sides[FLOW_CLIENT].fd = client_fd;
-	flow->sides[FLOW_BACKEND].fd = -1;
-	timeout_init(&flow->timeout);
-	list_init(&flow->ready);
-	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
-		flow->pumps[side].kind = route->protocol == PROTOCOL_SCTP ? PUMP_MESSAGE
-									  : PUMP_STREAM;
-
-	r = loop_watch(relay->loop, client_fd, EVENTS,
-		       loop_ref_to(relay->flow_kinds[FLOW_CLIENT], &flow->slot));
-	if (r < 0)
-		flow_end(relay, flow, END_NO_MEMORY, -r);
-	else
-		dial(relay, flow);
 }
 
 /* Draining. */
@@ -231,7 +157,6 @@ static bool side_broke(struct relay *relay, struct flow *flow, int broken, int e
 	flow->sides[other(broken)].ended = true;
 	side->broken = true;
 	side->readable = true;
-	side->stops_short = true;
 	return true;
 }
 
@@ -246,13 +171,21 @@ static void bound_backend(struct flow *flow)
 	backend->bounded = true;
 }
 
+/* Whether reading may stop before the end of what has come. */
+static bool is_troubled(const struct flow_side *source)
+{
+	return source->urgent || source->failed || source->broken;
+}
+
 static bool pump_from(struct relay *relay, struct flow *flow, int from)
 {
 	struct flow_side *source = &flow->sides[from], *sink = &flow->sides[other(from)];
 	struct pump *pump = &flow->pumps[from];
 	struct pump_ends ends = { .source = source->fd,
 				  .sink = sink->fd,
-				  .stops_short = source->stops_short };
+				  .readable = source->readable,
+				  .stops_short = source->at_end || is_troubled(source),
+				  .ending = source->at_end && !is_troubled(source) };
 
 	if (source->ended || !sink->writable || (!source->readable && pump->held_bytes == 0))
 		return true;
@@ -283,19 +216,25 @@ static uint64_t moved_bytes(const struct flow *flow)
 	return flow->pumps[FLOW_CLIENT].moved_bytes + flow->pumps[FLOW_BACKEND].moved_bytes;
 }
 
-static void start_half_closed(struct relay *relay, struct flow *flow)
-{
-	flow->checkpoint_bytes = moved_bytes(flow);
-	timeout_start(&flow->timeout, &relay->half_closed, relay->loop);
-}
-
 /* A side that has failed counts, though what it had sent is still being passed on. */
 static bool is_over(const struct flow_side *side)
 {
 	return side->ended || side->failed;
 }
 
-static void pump_both(struct relay *relay, struct flow *flow)
+static bool is_half_closed(const struct flow *flow)
+{
+	return is_over(&flow->sides[FLOW_CLIENT]) || is_over(&flow->sides[FLOW_BACKEND]);
+}
+
+static void start_half_closed(struct relay *relay, struct flow *flow)
+{
+	flow->half_closed = true;
+	flow->checkpoint_bytes = moved_bytes(flow);
+	timeout_start(&flow->timeout, &relay->half_closed, relay->loop);
+}
+
+void flow_pump(struct relay *relay, struct flow *flow)
 {
 	const struct flow_side *client = &flow->sides[FLOW_CLIENT],
 			       *backend = &flow->sides[FLOW_BACKEND];
@@ -308,7 +247,7 @@ static void pump_both(struct relay *relay, struct flow *flow)
 		return;
 	if (client->ended && backend->ended)
 		flow_end(relay, flow, END_DONE, 0);
-	else if ((is_over(client) || is_over(backend)) && list_is_empty(&flow->timeout.node))
+	else if (flow->settled && !flow->half_closed && is_half_closed(flow))
 		start_half_closed(relay, flow);
 }
 
@@ -329,31 +268,12 @@ bool flow_work(void *context)
 	}
 	while ((first = list_first(&turn))) {
 		list_remove(first);
-		pump_both(relay, container_of(first, struct flow, ready));
+		flow_pump(relay, container_of(first, struct flow, ready));
 	}
 	return !list_is_empty(&relay->ready);
 }
 
 /* Events. */
-
-static void dial_event(struct relay *relay, struct flow *flow, uint32_t events)
-{
-	int r;
-
-	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
-		return;
-	r = dial_finish(flow->sides[FLOW_BACKEND].fd, flow->route->protocol, &flow->route->target,
-			events);
-	if (r < 0) {
-		dial_failed(relay, flow, r);
-		return;
-	}
-	timeout_stop(&flow->timeout);
-	flow->state = FLOW_OPEN;
-	flow->sides[FLOW_CLIENT].writable = true;
-	flow->sides[FLOW_BACKEND].writable = true;
-	pump_both(relay, flow);
-}
 
 /*
  * An error on a side that has nothing left to be read. It would never be met by reading, and the
@@ -378,8 +298,10 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 
 	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		it->readable = true;
-	if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		it->stops_short = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP))
+		it->at_end = true;
+	if (events & EPOLLPRI)
+		it->urgent = true;
 	if (events & EPOLLERR)
 		it->failed = true;
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
@@ -387,13 +309,13 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 
 	if (flow->state == FLOW_OPEN) {
 		if (!late_error(relay, flow, side, events))
-			pump_both(relay, flow);
+			flow_pump(relay, flow);
 	} else if (flow->state == FLOW_DRAINING) {
 		/* EPOLLHUP alone is both ends in order, and says nothing of what is on its way */
 		if (events & EPOLLERR)
 			flow_end(relay, flow, reset_reason(flow->failed_side), flow->error);
 	} else if (side == FLOW_BACKEND) {
-		dial_event(relay, flow, events);
+		opening_event(relay, flow, events);
 	} else if (events & (EPOLLERR | EPOLLHUP)) {
 		/* the client is gone before the container could answer */
 		flow_end(relay, flow, END_CLIENT_RESET, 0);
@@ -420,15 +342,17 @@ void flow_backend_event(void *context, struct loop_ref ref, uint32_t events)
 
 /* Timeouts. */
 
-void flow_connect_expired(void *context, struct timeout *timeout)
+void flow_settling_expired(void *context, struct timeout *timeout)
 {
-	flow_end(context, container_of(timeout, struct flow, timeout), END_CONNECT_TIMEOUT,
-		 ETIMEDOUT);
-}
+	struct relay *relay = context;
+	struct flow *flow = container_of(timeout, struct flow, timeout);
 
-void flow_retry_expired(void *context, struct timeout *timeout)
-{
-	dial(context, container_of(timeout, struct flow, timeout));
+	flow->settled = true;
+	/* the client's side has inherited it */
+	socket_keep_alive(flow->sides[FLOW_BACKEND].fd, flow->route->protocol,
+			  relay->settings.keepalive_s);
+	if (is_half_closed(flow))
+		start_half_closed(relay, flow);
 }
 
 void flow_half_closed_expired(void *context, struct timeout *timeout)

@@ -47,18 +47,20 @@ struct flow_side {
 	int fd;
 	bool readable : 1;
 	bool writable : 1;
-	bool stops_short : 1; /* epoll told of an end, an error or urgent data */
-	bool failed : 1;      /* ... of an error: it may show in SO_ERROR only */
-	bool broken : 1;      /* writing to it has failed */
-	bool ended : 1;	      /* its pump is done: the end was passed on, or no longer can be */
-	bool bounded : 1;     /* its receive buffer is */
+	bool at_end : 1;     /* epoll told of the end of file */
+	bool urgent : 1;     /* ... of urgent data */
+	bool failed : 1;     /* ... of an error: it may show in SO_ERROR only */
+	bool broken : 1;     /* writing to it has failed */
+	bool ended : 1;	     /* its pump is done: the end was passed on, or no longer can be */
+	bool bounded : 1;    /* its receive buffer is */
+	bool delays_ack : 1; /* until it is connected */
 };
 
 struct flow {
 	struct slot slot;
 	struct flow_side sides[2];
 	struct pump pumps[2];
-	struct timeout timeout; /* connecting, retrying, half-closed or draining */
+	struct timeout timeout; /* connecting, retrying, settling, half-closed or draining */
 	struct list ready;
 	struct relay_route *route;
 	struct address client;
@@ -69,13 +71,14 @@ struct flow {
 	int error;		    /* DRAINING: of the side that failed */
 	uint8_t failed_side;	    /* DRAINING */
 	uint8_t state;
+	bool settled;	  /* OPEN: it has lasted, and keepalive is on */
+	bool half_closed; /* OPEN: one side is over, and the timeout waits for the other */
 };
 
 /* For relay.c: the handlers of a flow's events and timeouts. */
 void flow_client_event(void *context, struct loop_ref ref, uint32_t events);
 void flow_backend_event(void *context, struct loop_ref ref, uint32_t events);
-void flow_connect_expired(void *context, struct timeout *timeout);
-void flow_retry_expired(void *context, struct timeout *timeout);
+void flow_settling_expired(void *context, struct timeout *timeout);
 void flow_half_closed_expired(void *context, struct timeout *timeout);
 void flow_draining_expired(void *context, struct timeout *timeout);
 
@@ -88,5 +91,12 @@ bool flow_work(void *context);
  * for the observer.
  */
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error);
+
+/* For opening.c. Moves what can be moved, both ways. May end the flow. */
+void flow_pump(struct relay *relay, struct flow *flow);
+
+/* For opening.c. Counts the end of a session, and tells the observer. */
+void flow_tell_end(struct relay *relay, struct relay_route *route, const struct address *client,
+		   enum end_reason reason, int error);
 
 #endif

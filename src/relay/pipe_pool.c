@@ -17,7 +17,7 @@
 
 void pipe_pool_init(struct pipe_pool *pool, struct budget *budget)
 {
-	slots_init(&pool->pipes, sizeof(struct pipe));
+	slots_init(&pool->pipes, sizeof(struct pipe), sizeof(struct pipe));
 	list_init(&pool->idle);
 	pool->idle_count = 0;
 	pool->budget = budget;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/pump.h"
 
+#include <stddef.h>
+
 static const struct pump_ops *const kinds[] = {
 	[PUMP_STREAM] = &pump_stream_ops,
 	[PUMP_MESSAGE] = &pump_message_ops,
@@ -9,7 +11,8 @@ static const struct pump_ops *const kinds[] = {
 void pump_resources_init(struct pump_resources *resources, struct budget *budget, uint8_t *scratch)
 {
 	pipe_pool_init(&resources->pipes, budget);
-	slots_init(&resources->buffers, sizeof(struct pump_buffer));
+	slots_init(&resources->buffers, sizeof(struct pump_buffer),
+		   offsetof(struct pump_buffer, bytes));
 	resources->scratch = scratch;
 	resources->spare_message = NULL;
 }

@@ -77,11 +77,19 @@ struct pump_resources {
 struct pump_ends {
 	int source;
 	int sink;
+	/* In: the source may have something. If not, a rest is written, and no more. */
+	bool readable;
 	/*
 	 * In: epoll told of an end, an error or urgent data of the source. Reading stops short
 	 * there with no edge to follow, so read until it shows.
 	 */
 	bool stops_short;
+	/*
+	 * In: epoll told of the end of file, and of nothing else that reading would stop at. All
+	 * that will ever come has come, so what is short of the room for it has brought the last
+	 * byte.
+	 */
+	bool ending;
 	int error; /* out: positive errno of PUMP_SOURCE_ERROR and PUMP_SINK_ERROR */
 };
 
@@ -106,6 +114,13 @@ void pump_resources_trim(struct pump_resources *resources);
 /* Moves what it can. Call it when the source may be readable and the sink may be writable. */
 enum pump_result pump_run(struct pump *pump, struct pump_resources *resources,
 			  struct pump_ends *ends);
+
+/*
+ * For a stream whose sink is not there yet: reads once, and holds what came (PUMP_BLOCKED). Else
+ * PUMP_IDLE, PUMP_END or PUMP_SOURCE_ERROR.
+ */
+enum pump_result pump_read_ahead(struct pump *pump, struct pump_resources *resources,
+				 struct pump_ends *ends);
 
 /* Gives back what the pump holds; the rest in it is lost. */
 void pump_release(struct pump *pump, struct pump_resources *resources);

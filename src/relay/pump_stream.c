@@ -52,12 +52,12 @@ static void give_buffer(struct pump *pump, struct pump_resources *resources)
 	pump->held_bytes = 0;
 }
 
-static ssize_t send_retrying(int fd, const void *bytes, size_t length)
+static ssize_t send_retrying(int fd, const void *bytes, size_t length, int flags)
 {
 	ssize_t sent;
 
 	do
-		sent = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
 	while (sent < 0 && errno == EINTR);
 	return sent;
 }
@@ -92,7 +92,7 @@ static enum step flush(struct pump *pump, struct pump_resources *resources, stru
 			moved = splice_retrying(pipe->read_fd, ends->sink, pump->held_bytes);
 		else
 			moved = send_retrying(ends->sink, buffer->bytes + buffer->offset,
-					      pump->held_bytes);
+					      pump->held_bytes, 0);
 		if (moved <= 0)
 			return sink_stopped(ends);
 		pump->held_bytes -= (uint32_t)moved;
@@ -133,17 +133,26 @@ static enum step source_stopped(struct pump *pump, ssize_t got, struct pump_ends
 	return STEP_SOURCE_FAILED;
 }
 
-static enum step copy(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+static ssize_t receive_retrying(int fd, void *bytes)
 {
-	ssize_t got, sent;
+	ssize_t got;
 
 	do
-		got = recv(ends->source, resources->scratch, PUMP_COPY_BYTES, MSG_DONTWAIT);
+		got = recv(fd, bytes, PUMP_COPY_BYTES, MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
+	return got;
+}
+
+static enum step copy(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
+{
+	ssize_t got = receive_retrying(ends->source, resources->scratch), sent;
+
 	if (got <= 0)
 		return source_stopped(pump, got, ends);
 
-	sent = send_retrying(ends->sink, resources->scratch, (size_t)got);
+	/* the last bytes wait for the end of file, which follows at once, and share its packet */
+	sent = send_retrying(ends->sink, resources->scratch, (size_t)got,
+			     ends->ending ? MSG_MORE : 0);
 	if (sent < 0 && errno != EAGAIN)
 		return sink_stopped(ends);
 	if (sent < 0)
@@ -154,6 +163,8 @@ static enum step copy(struct pump *pump, struct pump_resources *resources, struc
 
 	if (got < PUMP_COPY_BYTES) {
 		pump->streak = 0;
+		if (ends->ending)
+			return source_stopped(pump, 0, ends);
 		/*
 		 * Nothing is lost if more has come since: it makes a new edge (kernel test
 		 * epoll).
@@ -249,6 +260,8 @@ static enum pump_result run(struct pump *pump, struct pump_resources *resources,
 	for (bool first = true; step == STEP_MOVED; first = false) {
 		if (pump->source_ended) {
 			step = STEP_ENDED;
+		} else if (!ends->readable) {
+			step = STEP_DRAINED;
 		} else if (pump->moved_bytes >= limit) {
 			break;
 		} else if (pump->mode == PUMP_SPLICE) {
@@ -265,6 +278,24 @@ static enum pump_result run(struct pump *pump, struct pump_resources *resources,
 	if (pump->held && pump->held_bytes == 0)
 		give_pipe(pump, resources);
 	return result_of(step);
+}
+
+enum pump_result pump_read_ahead(struct pump *pump, struct pump_resources *resources,
+				 struct pump_ends *ends)
+{
+	struct pump_buffer *buffer = slots_take(&resources->buffers);
+	ssize_t got;
+
+	if (!buffer)
+		return PUMP_IDLE;
+	got = receive_retrying(ends->source, buffer->bytes);
+	if (got <= 0) {
+		slots_give(&resources->buffers, buffer);
+		return result_of(source_stopped(pump, got, ends));
+	}
+	pump->held = buffer;
+	pump->held_bytes = (uint32_t)got;
+	return PUMP_BLOCKED;
 }
 
 static void release(struct pump *pump, struct pump_resources *resources)

@@ -3,11 +3,18 @@
 
 #include "base/clock.h"
 #include "relay/flow.h"
+#include "relay/opening.h"
 #include "relay/session.h"
 #include "relay/udp.h"
 
 /* Between two tries of a refused connect, or of one that found no descriptor. */
 #define RETRY_NS (100 * NS_PER_MS)
+
+/*
+ * After which a session is worth three more system calls, for keepalive towards the container. Most
+ * are over before.
+ */
+#define SETTLING_NS (1 * NS_PER_S)
 
 /* How often the side that is to be reset is asked what it has confirmed. */
 #define DRAINING_NS (50 * NS_PER_MS)
@@ -54,7 +61,7 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	relay->budget.used = 0;
 	relay->budget.most = most > 2 * DESCRIPTORS_RESERVED ? most - DESCRIPTORS_RESERVED
 							     : most / 2;
-	slots_init(&relay->flows, sizeof(struct flow));
+	slots_init(&relay->flows, sizeof(struct flow), sizeof(struct flow));
 	list_init(&relay->ready);
 	pump_resources_init(&relay->pump_resources, &relay->budget, relay->scratch);
 	relay->flow_kinds[FLOW_CLIENT] = loop_add_kind(loop, flow_client_event, relay);
@@ -63,8 +70,9 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	udp_init(relay);
 
 	timeout_queue_init(&relay->connecting, loop, settings->connect_timeout_ns,
-			   flow_connect_expired, relay);
-	timeout_queue_init(&relay->retrying, loop, RETRY_NS, flow_retry_expired, relay);
+			   opening_connect_expired, relay);
+	timeout_queue_init(&relay->retrying, loop, RETRY_NS, opening_retry_expired, relay);
+	timeout_queue_init(&relay->settling, loop, SETTLING_NS, flow_settling_expired, relay);
 	timeout_queue_init(&relay->half_closed, loop, settings->half_closed_timeout_ns,
 			   flow_half_closed_expired, relay);
 	timeout_queue_init(&relay->draining, loop, DRAINING_NS, flow_draining_expired, relay);

@@ -53,7 +53,8 @@ struct relay_route {
 	enum protocol protocol;
 	struct address target;
 	struct relay_counters counters;
-	void *owner; /* for the observer */
+	uint8_t early_misses; /* clients in a row that had said nothing when they were accepted */
+	void *owner;	      /* for the observer */
 };
 
 /* What the owner of the relay is told. Any may be NULL. Called on the relay's thread. */
@@ -92,6 +93,7 @@ struct relay {
 
 	struct timeout_queue connecting;
 	struct timeout_queue retrying;
+	struct timeout_queue settling;
 	struct timeout_queue half_closed;
 	struct timeout_queue draining;
 	struct timeout_queue udp_idle;

@@ -21,7 +21,7 @@ static void idle_expired(void *context, struct timeout *timeout);
 
 void udp_init(struct relay *relay)
 {
-	slots_init(&relay->udp_clients, sizeof(struct udp_client));
+	slots_init(&relay->udp_clients, sizeof(struct udp_client), sizeof(struct udp_client));
 	relay->udp_table = (struct udp_table){ .size = 0 };
 	relay->udp_batch = NULL;
 	relay->udp_client_kind = loop_add_kind(relay->loop, client_event, relay);

@@ -2,6 +2,7 @@
 """The options of the two sockets that a proxy has for one session."""
 
 import socket
+import time
 
 from proxy import Proxy, peer_of, wait_until
 
@@ -14,6 +15,10 @@ READ = {
     "keepalive interval": (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
     "keepalive probes": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
 }
+
+
+# Within that time a session that lasts is kept alive on both sides.
+SETTLED_S = 3
 
 
 def options_of_session(proxy: Proxy, client: tuple, container: tuple) -> dict[str, Options]:
@@ -30,6 +35,10 @@ def options_of_session(proxy: Proxy, client: tuple, container: tuple) -> dict[st
         return len(found) == 2
 
     wait_until(look, f"sockets to {client} and to {container}")
+    deadline = time.monotonic() + SETTLED_S
+    while not all(side["keepalive"] for side in found.values()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        look()
     return found
 
 

@@ -66,7 +66,8 @@ def test_a_short_connection(serve: Serve, container: Container, tmp_path: Path) 
                 client.shutdown(socket.SHUT_WR)
                 assert client.recv(1) == b""
     assert calls["accept4"] >= TURNS
-    assert calls.per_turn() <= 26.5
+    # of which one is getsockname, because the backend is on the loopback interface
+    assert calls.per_turn() <= 24.5
     assert calls["epoll_ctl"] <= 2 * TURNS, "a session is registered once"
     assert calls["pipe2"] == calls["mmap"] // TURNS == 0, "a small one needs no pipe and no memory"
 

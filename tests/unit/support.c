@@ -74,8 +74,8 @@ void stream_pair(int pair[2])
 	assert_int_equal(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
 	pair[1] = accept_from(listener, SOCK_NONBLOCK);
 	close(listener);
-	socket_tune_stream(pair[0], PROTOCOL_TCP, 0);
-	socket_tune_stream(pair[1], PROTOCOL_TCP, 0);
+	socket_tune_stream(pair[0], PROTOCOL_TCP);
+	socket_tune_stream(pair[1], PROTOCOL_TCP);
 }
 
 void assert_receives(int fd, const char *text)

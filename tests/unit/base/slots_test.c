@@ -15,7 +15,7 @@ static struct slots slots;
 static int setup(void **state)
 {
 	(void)state;
-	slots_init(&slots, sizeof(struct item));
+	slots_init(&slots, sizeof(struct item), sizeof(struct item));
 	return 0;
 }
 

@@ -22,7 +22,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&seen, 0, sizeof(seen));
-	slots_init(&slots, sizeof(struct item));
+	slots_init(&slots, sizeof(struct item), sizeof(struct item));
 	loop_setup();
 	stream_pair(pair);
 	return 0;

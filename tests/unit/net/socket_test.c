@@ -153,15 +153,26 @@ static void stream_is_tuned(void **state)
 
 	(void)state;
 	stream_pair(pair);
-	socket_tune_stream(pair[0], PROTOCOL_TCP, 15);
+	socket_tune_stream(pair[0], PROTOCOL_TCP);
 	assert_true(option(pair[0], IPPROTO_TCP, TCP_NODELAY));
 	assert_true(option(pair[0], SOL_SOCKET, SO_OOBINLINE));
+	assert_false(option(pair[0], SOL_SOCKET, SO_KEEPALIVE));
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void stream_is_kept_alive(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	stream_pair(pair);
+	socket_keep_alive(pair[0], PROTOCOL_TCP, 15);
 	assert_true(option(pair[0], SOL_SOCKET, SO_KEEPALIVE));
 	assert_int_equal(option(pair[0], IPPROTO_TCP, TCP_KEEPIDLE), 15);
 	assert_int_equal(option(pair[0], IPPROTO_TCP, TCP_KEEPINTVL), 15);
 	assert_int_equal(option(pair[0], IPPROTO_TCP, TCP_KEEPCNT), 9);
-	socket_tune_stream(pair[1], PROTOCOL_TCP, 0);
-	assert_true(option(pair[1], IPPROTO_TCP, TCP_NODELAY));
+	socket_keep_alive(pair[1], PROTOCOL_TCP, 0);
 	assert_false(option(pair[1], SOL_SOCKET, SO_KEEPALIVE));
 	close(pair[0]);
 	close(pair[1]);
@@ -239,6 +250,7 @@ int main(void)
 		cmocka_unit_test(passed_listener_is_adopted),
 		cmocka_unit_test(what_is_no_listener_is_not_adopted),
 		cmocka_unit_test(stream_is_tuned),
+		cmocka_unit_test(stream_is_kept_alive),
 		cmocka_unit_test(reset_is_seen_by_the_peer),
 		cmocka_unit_test(error_is_taken_once),
 		cmocka_unit_test(unconfirmed_bytes_are_those_the_peer_has_no_room_for),

@@ -55,7 +55,7 @@ static void start(int in[2], int out[2])
 
 	writer = in[0];
 	reader = out[1];
-	ends = (struct pump_ends){ .source = in[1], .sink = out[0] };
+	ends = (struct pump_ends){ .source = in[1], .sink = out[0], .readable = true };
 	for (int i = 0; i < 2; i++) { /* so that bulk fits, without waiting for anybody */
 		setsockopt(in[i], SOL_SOCKET, i == 0 ? SO_SNDBUFFORCE : SO_RCVBUFFORCE, &large,
 			   sizeof(large));
@@ -292,6 +292,83 @@ static void full_sink_keeps_bytes_in_the_pipe(void **state)
 	assert_int_equal(resources.pipes.idle_count, 1); /* lent only while bytes were in it */
 }
 
+/* What epoll has told of spares the call that would find the end of file. */
+static void short_read_at_the_end_is_the_end(void **state)
+{
+	(void)state;
+	write_bytes(1000);
+	shutdown(writer, SHUT_WR);
+	ends.stops_short = ends.ending = true;
+	assert_int_equal(run(), PUMP_END);
+	read_available();
+	assert_true(read_bytes == 1000);
+}
+
+static void full_read_at_the_end_is_not(void **state)
+{
+	(void)state;
+	write_bytes(PUMP_COPY_BYTES);
+	shutdown(writer, SHUT_WR);
+	ends.stops_short = ends.ending = true;
+	assert_int_equal(run(), PUMP_END); /* it has read on */
+	assert_true(pump.moved_bytes == PUMP_COPY_BYTES);
+}
+
+/* The end of file is behind what the sink has not taken yet. */
+static void full_sink_stops_the_end_too(void **state)
+{
+	size_t filled = fill(ends.sink);
+
+	(void)state;
+	write_bytes(1000);
+	shutdown(writer, SHUT_WR);
+	ends.stops_short = ends.ending = true;
+	assert_int_equal(run(), PUMP_BLOCKED);
+	assert_int_equal(drain(reader), filled);
+	assert_int_equal(run(), PUMP_END);
+	read_available();
+	assert_true(read_bytes == 1000);
+}
+
+static void what_was_read_ahead_comes_first(void **state)
+{
+	(void)state;
+	write_bytes(1000);
+	assert_int_equal(pump_read_ahead(&pump, &resources, &ends), PUMP_BLOCKED);
+	assert_int_equal(pump.held_bytes, 1000);
+	write_bytes(500);
+	pump_all();
+	assert_holds_nothing();
+}
+
+static void nothing_to_read_ahead(void **state)
+{
+	(void)state;
+	assert_int_equal(pump_read_ahead(&pump, &resources, &ends), PUMP_IDLE);
+	assert_holds_nothing();
+	shutdown(writer, SHUT_WR);
+	assert_int_equal(pump_read_ahead(&pump, &resources, &ends), PUMP_END);
+	assert_holds_nothing();
+	assert_int_equal(run(), PUMP_END);
+}
+
+/* A sink that takes again what is held, while the source has nothing to be looked for. */
+static void rest_is_written_without_a_look_at_the_source(void **state)
+{
+	size_t filled = fill(ends.sink);
+
+	(void)state;
+	write_bytes(1000);
+	assert_int_equal(run(), PUMP_BLOCKED);
+	write_bytes(500);
+	ends.readable = false;
+	assert_int_equal(drain(reader), filled);
+	assert_int_equal(run(), PUMP_IDLE);
+	read_available();
+	assert_true(read_bytes == 1000);
+	assert_int_equal(unread(ends.source), 500);
+}
+
 /*
  * A slot of a pipe can hold far more than its page, and does where the kernel's buffers are large.
  * That would be the memory of every session whose sink is stuck.
@@ -501,6 +578,12 @@ int main(void)
 		WITH_PUMP(one_run_has_a_budget),
 		WITH_PUMP(full_sink_stops_the_source),
 		WITH_PUMP(full_sink_keeps_bytes_in_the_pipe),
+		WITH_PUMP(short_read_at_the_end_is_the_end),
+		WITH_PUMP(full_read_at_the_end_is_not),
+		WITH_PUMP(full_sink_stops_the_end_too),
+		WITH_PUMP(what_was_read_ahead_comes_first),
+		WITH_PUMP(nothing_to_read_ahead),
+		WITH_PUMP(rest_is_written_without_a_look_at_the_source),
 		WITH_PUMP(pipe_holds_no_more_than_its_size),
 		WITH_PUMP(narrow_sink_gets_all_in_order),
 		WITH_PUMP(release_gives_back_what_is_held),

@@ -13,7 +13,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&relay, 0, sizeof(relay));
-	slots_init(&relay.udp_clients, sizeof(struct udp_client));
+	slots_init(&relay.udp_clients, sizeof(struct udp_client), sizeof(struct udp_client));
 	return 0;
 }
 

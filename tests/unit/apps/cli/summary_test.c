@@ -12,7 +12,7 @@ static struct publisher publisher;
 static int setup(void **state)
 {
 	(void)state;
-	slots_init(&publisher.ports, sizeof(struct published_port));
+	slots_init(&publisher.ports, sizeof(struct published_port), sizeof(struct published_port));
 	return 0;
 }
 

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/opening.h"
+
+#include <errno.h>
+
+#include "base/fd.h"
+#include "net/socket.h"
+#include "relay/dial.h"
+
+/* From then on there are no further epoll_ctl calls: see relay/flow.h. */
+#define EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+/* Clients in a row that had said nothing yet, after which only one of so many is looked at. */
+#define EARLY_MISSES_MAX 4
+#define EARLY_ONE_OF 16
+
+static void opened(struct relay *relay, struct flow *flow)
+{
+	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
+
+	flow->state = FLOW_OPEN;
+	timeout_start(&flow->timeout, &relay->settling, relay->loop);
+	flow->sides[FLOW_CLIENT].writable = true;
+	backend->writable = true;
+	if (backend->delays_ack)
+		socket_delay_ack(backend->fd, false);
+	backend->delays_ack = false;
+}
+
+static void wait_for_retry(struct relay *relay, struct flow *flow)
+{
+	flow->state = FLOW_WAITING;
+	timeout_start(&flow->timeout, &relay->retrying, relay->loop);
+}
+
+static void dial_failed(struct relay *relay, struct flow *flow, int error)
+{
+	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
+	uint64_t waited_ns = relay->loop->now_ns - flow->started_ns;
+
+	fd_close(&backend->fd);
+	*backend = (struct flow_side){ .fd = -1 }; /* the next socket is well */
+	if ((error == -ECONNREFUSED && waited_ns < relay->settings.connect_retry_ns) ||
+	    (dial_is_shortage(error) && waited_ns < relay->settings.connect_timeout_ns))
+		wait_for_retry(relay, flow);
+	else
+		flow_end(relay, flow, dial_end_reason(error), -error);
+}
+
+/*
+ * Reads what the client has said by now. Returns false if the flow has ended: the client has reset
+ * its connection.
+ */
+static bool read_ahead(struct relay *relay, struct flow *flow)
+{
+	struct flow_side *client = &flow->sides[FLOW_CLIENT];
+	struct pump_ends ends = { .source = client->fd, .sink = -1 };
+
+	switch (pump_read_ahead(&flow->pumps[FLOW_CLIENT], &relay->pump_resources, &ends)) {
+	case PUMP_SOURCE_ERROR:
+		flow_end(relay, flow, END_CLIENT_RESET, ends.error);
+		return false;
+	case PUMP_IDLE:
+		if (flow->route->early_misses < EARLY_MISSES_MAX)
+			flow->route->early_misses++;
+		return true;
+	default:
+		flow->route->early_misses = 0;
+		return true;
+	}
+}
+
+/* Sends what was read ahead, in the hope that the container has answered already. */
+static void send_ahead(struct relay *relay, struct flow *flow)
+{
+	const struct relay_route *route = flow->route;
+	struct pump_ends ends = { .source = flow->sides[FLOW_CLIENT].fd,
+				  .sink = flow->sides[FLOW_BACKEND].fd };
+	int r = dial_finish(ends.sink, route->protocol, &route->target, 0);
+
+	if (r < 0) {
+		dial_failed(relay, flow, r);
+		return;
+	}
+	switch (pump_run(&flow->pumps[FLOW_CLIENT], &relay->pump_resources, &ends)) {
+	case PUMP_BLOCKED:
+		break;
+	case PUMP_SINK_ERROR:
+		dial_failed(relay, flow, -ends.error);
+		break;
+	default:
+		opened(relay, flow);
+		break;
+	}
+}
+
+/* Whether it is likely enough that the client has said something already. */
+static bool expects_early_data(const struct relay_route *route)
+{
+	if (route->protocol != PROTOCOL_TCP)
+		return false;
+	return route->early_misses < EARLY_MISSES_MAX ||
+	       route->counters.sessions % EARLY_ONE_OF == 0;
+}
+
+static void go_ahead(struct relay *relay, struct flow *flow)
+{
+	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
+	const struct pump *pump = &flow->pumps[FLOW_CLIENT];
+
+	if (pump->held_bytes == 0 && !read_ahead(relay, flow))
+		return;
+	if (pump->held_bytes > 0) {
+		send_ahead(relay, flow);
+	} else {
+		socket_delay_ack(backend->fd, false);
+		backend->delays_ack = false;
+	}
+}
+
+static void dial(struct relay *relay, struct flow *flow)
+{
+	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
+	const struct relay_route *route = flow->route;
+	bool early = expects_early_data(route);
+	int r = dial_start(route->protocol, &route->target, early, &backend->fd);
+
+	if (r < 0) {
+		dial_failed(relay, flow, r);
+		return;
+	}
+	backend->delays_ack = early;
+	flow->state = FLOW_DIALING;
+	timeout_start(&flow->timeout, &relay->connecting, relay->loop);
+	r = loop_watch(relay->loop, backend->fd, EVENTS,
+		       loop_ref_to(relay->flow_kinds[FLOW_BACKEND], &flow->slot));
+	if (r < 0)
+		dial_failed(relay, flow, r);
+	else if (early)
+		go_ahead(relay, flow);
+}
+
+static void flow_init(struct relay *relay, struct flow *flow, struct relay_route *route,
+		      int client_fd, const struct address *client)
+{
+	flow->route = route;
+	flow->client = *client;
+	flow->started_ns = relay->loop->now_ns;
+	flow->sides[FLOW_CLIENT].fd = client_fd;
+	flow->sides[FLOW_BACKEND].fd = -1;
+	timeout_init(&flow->timeout);
+	list_init(&flow->ready);
+	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
+		flow->pumps[side].kind = route->protocol == PROTOCOL_SCTP ? PUMP_MESSAGE
+									  : PUMP_STREAM;
+}
+
+void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
+		  const struct address *client)
+{
+	struct flow *flow = slots_take(&relay->flows);
+	int r;
+
+	route->counters.sessions++;
+	if (!flow) {
+		socket_reset(&client_fd);
+		flow_tell_end(relay, route, client, END_NO_MEMORY, ENOMEM);
+		return;
+	}
+	route->counters.open++;
+	budget_take(&relay->budget, FLOW_DESCRIPTORS);
+	flow_init(relay, flow, route, client_fd, client);
+	r = loop_watch(relay->loop, client_fd, EVENTS,
+		       loop_ref_to(relay->flow_kinds[FLOW_CLIENT], &flow->slot));
+	if (r < 0)
+		flow_end(relay, flow, END_NO_MEMORY, -r);
+	else
+		dial(relay, flow);
+}
+
+void opening_event(struct relay *relay, struct flow *flow, uint32_t events)
+{
+	int r;
+
+	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		return;
+	r = dial_finish(flow->sides[FLOW_BACKEND].fd, flow->route->protocol, &flow->route->target,
+			events);
+	if (r < 0) {
+		dial_failed(relay, flow, r);
+		return;
+	}
+	opened(relay, flow);
+	flow_pump(relay, flow);
+}
+
+void opening_connect_expired(void *context, struct timeout *timeout)
+{
+	flow_end(context, container_of(timeout, struct flow, timeout), END_CONNECT_TIMEOUT,
+		 ETIMEDOUT);
+}
+
+void opening_retry_expired(void *context, struct timeout *timeout)
+{
+	dial(context, container_of(timeout, struct flow, timeout));
+}
