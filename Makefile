@@ -27,13 +27,20 @@ check:
 	@scripts/run-checks layers spdx build unit kernel fuzz tools contract transfer e2e
 
 sanitize:
-	@scripts/run-checks sanitize-build sanitize-unit sanitize-contract
+	@scripts/run-checks sanitize-build sanitize-unit sanitize-contract \
+		sanitize-threads-build sanitize-threads-unit sanitize-threads-transfer
 
 build-asan: build-asan/build.ninja
 	@ninja -C build-asan
 
 build-asan/build.ninja:
 	@meson setup --werror -Dbuildtype=debugoptimized -Db_sanitize=address,undefined build-asan
+
+build-tsan: build-tsan/build.ninja
+	@ninja -C build-tsan
+
+build-tsan/build.ninja:
+	@meson setup --werror -Dbuildtype=debugoptimized -Db_sanitize=thread build-tsan
 
 clang: build-clang/build.ninja
 	@ninja -C build-clang
@@ -62,7 +69,7 @@ help:
 	@echo 'make install      install; PREFIX=/usr says where, DESTDIR=dir puts it below dir'
 	@echo 'make check        the tests'
 	@echo 'make check-sctp   the tests of SCTP, in a virtual machine that has it'
-	@echo 'make sanitize     unit and contract tests, with address and undefined sanitizers'
+	@echo 'make sanitize     unit, contract and transfer tests, with sanitizers'
 	@echo 'make bench        measure it beside its peers (half an hour; bench/README.md)'
 	@echo 'make clang        a strict build with clang, into build-clang/'
 	@echo 'make lint         layout, C, shell, spelling, manual pages'
@@ -72,4 +79,4 @@ help:
 	@echo 'scripts/check     everything, on a fresh machine: installs what is missing first'
 	@echo 'scripts/demo      see what it is for'
 
-.PHONY: all install may-install check sanitize build-asan clang check-sctp bench lint format clean help
+.PHONY: all install may-install check sanitize build-asan build-tsan clang check-sctp bench lint format clean help

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -21,7 +22,8 @@ int loop_init(struct loop *loop)
 	loop->now_ns = clock_now_ns();
 	loop->turn = 0;
 	loop->kinds_used = 0;
-	loop->work = NULL;
+	loop->works_used = 0;
+	loop->busy_ns = 0;
 	list_init(&loop->timeout_queues);
 	return loop->epoll_fd < 0 ? -errno : 0;
 }
@@ -39,10 +41,12 @@ uint8_t loop_add_kind(struct loop *loop, loop_event_fn *event, void *context)
 	return (uint8_t)loop->kinds_used++;
 }
 
-void loop_set_work(struct loop *loop, loop_work_fn *work, void *context)
+void loop_add_work(struct loop *loop, loop_work_fn *work, void *context)
 {
-	loop->work = work;
-	loop->work_context = context;
+	assert(loop->works_used < LOOP_WORKS_MAX);
+	loop->works[loop->works_used].work = work;
+	loop->works[loop->works_used].context = context;
+	loop->works_used++;
 }
 
 static int control(struct loop *loop, int operation, int fd, uint32_t events, struct loop_ref ref)
@@ -61,6 +65,16 @@ int loop_watch(struct loop *loop, int fd, uint32_t events, struct loop_ref ref)
 int loop_rewatch(struct loop *loop, int fd, uint32_t events, struct loop_ref ref)
 {
 	return control(loop, EPOLL_CTL_MOD, fd, events, ref);
+}
+
+int loop_unwatch(struct loop *loop, int fd)
+{
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL) < 0 ? -errno : 0;
+}
+
+uint64_t loop_busy_ns(const struct loop *loop)
+{
+	return atomic_load_explicit(&loop->busy_ns, memory_order_relaxed);
 }
 
 void loop_stop(struct loop *loop)
@@ -88,17 +102,36 @@ static int wait_ms(uint64_t next_ns)
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
+/* Each is called; true if any has more to do. */
+static bool do_works(struct loop *loop)
+{
+	bool more = false;
+
+	for (uint32_t i = 0; i < loop->works_used; i++)
+		more |= loop->works[i].work(loop->works[i].context);
+	return more;
+}
+
+static void count_busy(struct loop *loop)
+{
+	uint64_t busy_ns = loop_busy_ns(loop) + clock_now_ns() - loop->now_ns;
+
+	atomic_store_explicit(&loop->busy_ns, busy_ns, memory_order_relaxed);
+}
+
 int loop_run(struct loop *loop)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
 	bool more = false;
 
+	loop->now_ns = clock_now_ns();
 	while (!loop->stopping) {
 		uint64_t next_ns = timeout_expire(&loop->timeout_queues, loop->now_ns);
 		int count;
 
 		if (loop->stopping)
 			break;
+		count_busy(loop);
 		count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT,
 				   more ? 0 : wait_ms(next_ns));
 		if (count < 0 && errno != EINTR)
@@ -107,7 +140,7 @@ int loop_run(struct loop *loop)
 		loop->turn++;
 		for (int i = 0; i < count; i++)
 			dispatch(loop, &events[i]);
-		more = loop->work && loop->work(loop->work_context);
+		more = do_works(loop);
 	}
 	return 0;
 }

@@ -6,8 +6,11 @@
  * generation. The kind selects a handler; the handler looks the rest up, and an event whose owner
  * has gone finds nothing (base/slots.h).
  *
- * Three things happen in a turn: events, expired timeouts (loop/timeout.h), and then the one `work`
- * function that continues what did not fit into the turn's budgets.
+ * Three things happen in a turn: events, expired timeouts (loop/timeout.h), and then the `work`
+ * functions, such as the one that continues what did not fit into the turn's budgets.
+ *
+ * Nothing of a loop may be touched by another thread, but for loop_busy_ns(). Messages for its
+ * thread are in loop/mailbox.h.
  */
 #ifndef FAIRLEAD_LOOP_LOOP_H
 #define FAIRLEAD_LOOP_LOOP_H
@@ -20,6 +23,7 @@
 #include "base/slots.h"
 
 #define LOOP_KINDS_MAX 16
+#define LOOP_WORKS_MAX 4
 
 struct loop_ref {
 	uint32_t generation;
@@ -55,8 +59,12 @@ struct loop {
 		void *context;
 	} kinds[LOOP_KINDS_MAX];
 	uint32_t kinds_used;
-	loop_work_fn *work;
-	void *work_context;
+	struct {
+		loop_work_fn *work;
+		void *context;
+	} works[LOOP_WORKS_MAX];
+	uint32_t works_used;
+	_Atomic uint64_t busy_ns; /* in all turns so far */
 };
 
 /* Returns 0 or -errno. */
@@ -66,11 +74,19 @@ void loop_fini(struct loop *loop);
 /* Registers a handler and returns its kind. At most LOOP_KINDS_MAX. */
 uint8_t loop_add_kind(struct loop *loop, loop_event_fn *event, void *context);
 
-void loop_set_work(struct loop *loop, loop_work_fn *work, void *context);
+/* At most LOOP_WORKS_MAX. */
+void loop_add_work(struct loop *loop, loop_work_fn *work, void *context);
 
-/* epoll_ctl(2): ADD and MOD. Closing the descriptor removes it. Return 0 or -errno. */
+/*
+ * epoll_ctl(2): ADD, MOD and DEL. Closing the descriptor removes it, too. Return 0 or -errno. Events
+ * of this turn that were already told by the kernel still come after loop_unwatch().
+ */
 int loop_watch(struct loop *loop, int fd, uint32_t events, struct loop_ref ref);
 int loop_rewatch(struct loop *loop, int fd, uint32_t events, struct loop_ref ref);
+int loop_unwatch(struct loop *loop, int fd);
+
+/* The time for which it has not been waiting, all turns so far summed up. From any thread. */
+uint64_t loop_busy_ns(const struct loop *loop);
 
 /* Runs until loop_stop. Returns 0 or -errno. */
 int loop_run(struct loop *loop);

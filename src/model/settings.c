@@ -102,6 +102,16 @@ static int set_log(struct settings *settings, const char *text, struct error *er
 			 "FAIRLEAD_LOG=%.40s is none of auto, journal, syslog, stderr, off", text);
 }
 
+static int check_threads(const struct settings *settings, struct error *err)
+{
+	if (settings->threads_most == 0 || settings->threads_least <= settings->threads_most)
+		return 0;
+	return error_set(err, -EINVAL,
+			 "FAIRLEAD_THREADS_LEAST=%" PRIu64 " is more than FAIRLEAD_THREADS=%" PRIu64
+			 ", the most",
+			 settings->threads_least, settings->threads_most);
+}
+
 static const char *from_environment(const char *variable)
 {
 	const char *text = getenv(variable);
@@ -123,6 +133,8 @@ int settings_from_environment(struct settings *settings, struct error *err)
 	text = from_environment("FAIRLEAD_LOG");
 	if (r == 0 && text)
 		r = set_log(&changed, text, err);
+	if (r == 0)
+		r = check_threads(&changed, err);
 	if (r == 0)
 		*settings = changed;
 	return r;

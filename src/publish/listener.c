@@ -33,16 +33,19 @@ static bool concerns_one_connection(int error)
 }
 
 /* 1: accepted, or one was given up; 0: nobody waits; -errno: a shortage. */
-static int accept_one(struct relay *relay, struct published_port *port)
+static int accept_one(struct publisher *publisher, struct published_port *port, bool first)
 {
+	struct relay *relay = &publisher->relay;
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof(peer);
 	struct address client;
 	int fd;
 
-	if (!relay_has_room(relay))
+	if (!relay_reserve(relay))
 		return -EMFILE;
 	fd = accept4(port->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		relay_cancel(relay);
 	if (fd < 0 && errno == EAGAIN) {
 		port->backlog_is_tuned = true;
 		return 0;
@@ -54,7 +57,7 @@ static int accept_one(struct relay *relay, struct published_port *port)
 		socket_keep_alive(fd, port->route.protocol, relay->settings.keepalive_s);
 	}
 	address_from_sockaddr(&peer, &client);
-	relay_accept(relay, &port->route, fd, &client);
+	workers_accept(&publisher->workers, &port->route, fd, &client, first);
 	return 1;
 }
 
@@ -62,9 +65,9 @@ static int accept_one(struct relay *relay, struct published_port *port)
  * One client at a time, as they mostly come, is not worth a call that only says that there is no
  * other. They come faster where they come in one turn after the other.
  */
-static void adapt_burst(struct relay *relay, struct published_port *port)
+static void adapt_burst(const struct loop *loop, struct published_port *port)
 {
-	uint64_t turn = relay->loop->turn;
+	uint64_t turn = loop->turn;
 
 	if (turn - port->last_turn > 1)
 		port->burst = 1;
@@ -75,11 +78,11 @@ static void adapt_burst(struct relay *relay, struct published_port *port)
 	port->last_turn = turn;
 }
 
-int listener_accept(struct relay *relay, struct published_port *port)
+int listener_accept(struct publisher *publisher, struct published_port *port)
 {
-	adapt_burst(relay, port);
+	adapt_burst(publisher->loop, port);
 	for (uint32_t i = 0; i < port->burst; i++) {
-		int r = accept_one(relay, port);
+		int r = accept_one(publisher, port, i == 0);
 
 		if (r <= 0) {
 			port->burst = 1;

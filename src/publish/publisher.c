@@ -2,6 +2,7 @@
 #include "publish/publisher.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -52,7 +53,7 @@ static void port_event(void *context, struct loop_ref ref, uint32_t events)
 		udp_port_receive(&publisher->relay, &port->udp);
 		return;
 	}
-	r = listener_accept(&publisher->relay, port);
+	r = listener_accept(publisher, port);
 	if (r < 0)
 		pause_port(publisher, port, -r);
 }
@@ -72,6 +73,17 @@ static void on_session_ended(void *context, const struct relay_route *route,
 						  reason, error);
 }
 
+/* One for each processor that this process may use, unless the operator knows better. */
+static uint32_t threads_most(const struct settings *settings)
+{
+	uint64_t most = settings->threads_most;
+	cpu_set_t processors;
+
+	if (most == 0 && sched_getaffinity(0, sizeof(processors), &processors) == 0)
+		most = (uint64_t)CPU_COUNT(&processors);
+	return (uint32_t)(most > settings->threads_least ? most : settings->threads_least);
+}
+
 void publisher_init(struct publisher *publisher, struct loop *loop, const struct settings *settings,
 		    uint32_t descriptors_max, const struct publisher_observer *observer)
 {
@@ -82,7 +94,6 @@ void publisher_init(struct publisher *publisher, struct loop *loop, const struct
 		.udp_idle_timeout_ns = settings->udp_idle_timeout_ns,
 		.keepalive_s = (uint32_t)((settings->keepalive_ns + NS_PER_S - 1) / NS_PER_S),
 		.udp_clients_max = (uint32_t)settings->udp_clients_max,
-		.descriptors_max = descriptors_max,
 	};
 	const struct relay_observer relay_observer = {
 		.session_ended = on_session_ended,
@@ -96,7 +107,10 @@ void publisher_init(struct publisher *publisher, struct loop *loop, const struct
 	publisher->port_kind = loop_add_kind(loop, port_event, publisher);
 	timeout_queue_init(&publisher->resuming, loop, RESUME_NS, resume_expired, publisher);
 	timeout_init(&publisher->resume);
-	relay_init(&publisher->relay, loop, &relay_settings, &relay_observer);
+	budget_init(&publisher->budget, descriptors_max);
+	relay_init(&publisher->relay, loop, &relay_settings, &publisher->budget, &relay_observer);
+	workers_init(&publisher->workers, &publisher->relay, (uint32_t)settings->threads_least,
+		     threads_most(settings));
 }
 
 void publisher_fini(struct publisher *publisher)
@@ -106,6 +120,7 @@ void publisher_fini(struct publisher *publisher)
 	timeout_stop(&publisher->resume);
 	for (port = publisher_next(publisher, NULL); port; port = publisher_next(publisher, port))
 		fd_close(&port->fd);
+	workers_fini(&publisher->workers);
 	relay_fini(&publisher->relay);
 	slots_fini(&publisher->ports);
 }
@@ -170,15 +185,15 @@ struct published_port *publisher_add(struct publisher *publisher, const struct r
 		return NULL;
 	}
 	(void)fd_take(&opened);
-	budget_take(&publisher->relay.budget, 1);
+	budget_take(&publisher->budget, 1);
 	return port;
 }
 
 void publisher_remove(struct publisher *publisher, struct published_port *port)
 {
 	fd_close(&port->fd);
-	relay_drop_route(&publisher->relay, &port->route);
-	budget_give(&publisher->relay.budget, 1);
+	workers_drop_route(&publisher->workers, &port->route);
+	budget_give(&publisher->budget, 1);
 	slots_give(&publisher->ports, port);
 }
 

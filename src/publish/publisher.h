@@ -17,6 +17,7 @@
 #include "model/settings.h"
 #include "relay/relay.h"
 #include "relay/udp.h"
+#include "relay/workers.h"
 
 struct published_port {
 	struct slot slot;
@@ -53,7 +54,9 @@ struct publisher {
 	uint8_t port_kind;
 	struct timeout_queue resuming;
 	struct timeout resume;
-	struct relay relay; /* last: it ends in a large buffer */
+	struct budget budget;
+	struct workers workers;
+	struct relay relay; /* of this thread; last: it ends in a large buffer */
 };
 
 /* descriptors_max is the process's limit. The publisher does not move afterwards. */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "net/socket.h"
+#include "relay/handover.h"
 #include "relay/opening.h"
 #include "relay/session.h"
 
@@ -23,6 +24,9 @@ _Static_assert(sizeof(struct flow) <= 400, "flow: a session in the process is at
  * The client may be far, and its buffer stays the kernel's to size.
  */
 #define BACKEND_RECEIVE_BYTES (4 * 1024 * 1024)
+
+/* All of it, so that nothing ever has to be changed. */
+#define EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 /* How long a side that is to be reset may confirm nothing of what was written to it. */
 #define DRAINING_PATIENCE_NS (30 * NS_PER_S)
@@ -74,13 +78,23 @@ static void stop_pumping(struct relay *relay, struct flow *flow)
 		pump_release(&flow->pumps[side], &relay->pump_resources);
 }
 
+void flow_abandon(struct relay *relay, const struct flow *flow)
+{
+	struct flow copy = *flow;
+
+	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
+		close_side(&copy.sides[side], true);
+	budget_give(relay->budget, FLOW_DESCRIPTORS);
+	count_end(relay, &copy, END_NO_MEMORY, ENOMEM);
+}
+
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
 {
 	timeout_stop(&flow->timeout);
 	stop_pumping(relay, flow);
 	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
 		close_side(&flow->sides[side], is_cut_off(flow, side, reason));
-	budget_give(&relay->budget, FLOW_DESCRIPTORS);
+	budget_give(relay->budget, FLOW_DESCRIPTORS);
 	count_end(relay, flow, reason, error);
 	slots_give(&relay->flows, flow);
 	relay_session_gone(relay);
@@ -249,6 +263,8 @@ void flow_pump(struct relay *relay, struct flow *flow)
 		flow_end(relay, flow, END_DONE, 0);
 	else if (flow->settled && !flow->half_closed && is_half_closed(flow))
 		start_half_closed(relay, flow);
+	else
+		handover_consider(relay, flow);
 }
 
 bool flow_work(void *context)
@@ -341,6 +357,20 @@ void flow_backend_event(void *context, struct loop_ref ref, uint32_t events)
 }
 
 /* Timeouts. */
+
+int flow_watch(struct relay *relay, struct flow *flow, int side)
+{
+	return loop_watch(relay->loop, flow->sides[side].fd, EVENTS,
+			  loop_ref_to(relay->flow_kinds[side], &flow->slot));
+}
+
+void flow_resume(struct relay *relay, struct flow *flow)
+{
+	if (!flow->settled)
+		timeout_start(&flow->timeout, &relay->settling, relay->loop);
+	else if (is_half_closed(flow))
+		start_half_closed(relay, flow);
+}
 
 void flow_settling_expired(void *context, struct timeout *timeout)
 {

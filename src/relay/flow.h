@@ -71,8 +71,9 @@ struct flow {
 	int error;		    /* DRAINING: of the side that failed */
 	uint8_t failed_side;	    /* DRAINING */
 	uint8_t state;
-	bool settled;	  /* OPEN: it has lasted, and keepalive is on */
-	bool half_closed; /* OPEN: one side is over, and the timeout waits for the other */
+	bool settled;	    /* OPEN: it has lasted, and keepalive is on */
+	uint8_t considered; /* OPEN: the relay's handover.epoch in which it was */
+	bool half_closed;   /* OPEN: one side is over, and the timeout waits for the other */
 };
 
 /* For relay.c: the handlers of a flow's events and timeouts. */
@@ -92,10 +93,21 @@ bool flow_work(void *context);
  */
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error);
 
-/* For opening.c. Moves what can be moved, both ways. May end the flow. */
+/* For opening.c and handover.c. */
+
+/* Registers a side with epoll, once. Returns 0 or -errno. */
+int flow_watch(struct relay *relay, struct flow *flow, int side);
+
+/* Starts the timeout of an open flow. */
+void flow_resume(struct relay *relay, struct flow *flow);
+
+/* Moves what can be moved, both ways. May end the flow. */
 void flow_pump(struct relay *relay, struct flow *flow);
 
-/* For opening.c. Counts the end of a session, and tells the observer. */
+/* Ends a flow that has no slot, for lack of memory for one. */
+void flow_abandon(struct relay *relay, const struct flow *flow);
+
+/* Counts the end of a session, and tells the observer. */
 void flow_tell_end(struct relay *relay, struct relay_route *route, const struct address *client,
 		   enum end_reason reason, int error);
 

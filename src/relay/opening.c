@@ -7,9 +7,6 @@
 #include "net/socket.h"
 #include "relay/dial.h"
 
-/* From then on there are no further epoll_ctl calls: see relay/flow.h. */
-#define EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
-
 /* Clients in a row that had said nothing yet, after which only one of so many is looked at. */
 #define EARLY_MISSES_MAX 4
 #define EARLY_ONE_OF 16
@@ -19,7 +16,7 @@ static void opened(struct relay *relay, struct flow *flow)
 	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
 
 	flow->state = FLOW_OPEN;
-	timeout_start(&flow->timeout, &relay->settling, relay->loop);
+	flow_resume(relay, flow);
 	flow->sides[FLOW_CLIENT].writable = true;
 	backend->writable = true;
 	if (backend->delays_ack)
@@ -132,8 +129,7 @@ static void dial(struct relay *relay, struct flow *flow)
 	backend->delays_ack = early;
 	flow->state = FLOW_DIALING;
 	timeout_start(&flow->timeout, &relay->connecting, relay->loop);
-	r = loop_watch(relay->loop, backend->fd, EVENTS,
-		       loop_ref_to(relay->flow_kinds[FLOW_BACKEND], &flow->slot));
+	r = flow_watch(relay, flow, FLOW_BACKEND);
 	if (r < 0)
 		dial_failed(relay, flow, r);
 	else if (early)
@@ -146,6 +142,7 @@ static void flow_init(struct relay *relay, struct flow *flow, struct relay_route
 	flow->route = route;
 	flow->client = *client;
 	flow->started_ns = relay->loop->now_ns;
+	flow->considered = relay->handover.epoch;
 	flow->sides[FLOW_CLIENT].fd = client_fd;
 	flow->sides[FLOW_BACKEND].fd = -1;
 	timeout_init(&flow->timeout);
@@ -164,14 +161,13 @@ void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 	route->counters.sessions++;
 	if (!flow) {
 		socket_reset(&client_fd);
+		relay_cancel(relay);
 		flow_tell_end(relay, route, client, END_NO_MEMORY, ENOMEM);
 		return;
 	}
 	route->counters.open++;
-	budget_take(&relay->budget, FLOW_DESCRIPTORS);
 	flow_init(relay, flow, route, client_fd, client);
-	r = loop_watch(relay->loop, client_fd, EVENTS,
-		       loop_ref_to(relay->flow_kinds[FLOW_CLIENT], &flow->slot));
+	r = flow_watch(relay, flow, FLOW_CLIENT);
 	if (r < 0)
 		flow_end(relay, flow, END_NO_MEMORY, -r);
 	else

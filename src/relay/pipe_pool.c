@@ -42,10 +42,12 @@ static struct pipe *pipe_open(struct pipe_pool *pool)
 	struct pipe *pipe;
 	int ends[2], capacity;
 
-	if (pool->pipes.used >= PIPES_MAX || !budget_has_spare(pool->budget, 2))
+	if (pool->pipes.used >= PIPES_MAX || !budget_try_spare(pool->budget, 2))
 		return NULL;
-	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0)
+	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) {
+		budget_give(pool->budget, 2);
 		return NULL;
+	}
 	capacity = fcntl(ends[0], F_SETPIPE_SZ, PIPE_BYTES);
 	if (capacity < 0)
 		capacity = fcntl(ends[0], F_GETPIPE_SZ);
@@ -53,13 +55,13 @@ static struct pipe *pipe_open(struct pipe_pool *pool)
 	if (!pipe) {
 		(void)close(ends[0]);
 		(void)close(ends[1]);
+		budget_give(pool->budget, 2);
 		return NULL;
 	}
 	list_init(&pipe->node);
 	pipe->read_fd = ends[0];
 	pipe->write_fd = ends[1];
 	pipe->capacity_bytes = (uint32_t)capacity;
-	budget_take(pool->budget, 2);
 	return pipe;
 }
 
@@ -77,7 +79,7 @@ struct pipe *pipe_pool_take(struct pipe_pool *pool)
 void pipe_pool_give(struct pipe_pool *pool, struct pipe *pipe, uint32_t held_bytes)
 {
 	if (held_bytes > 0 || pool->idle_count >= PIPES_IDLE_MAX ||
-	    !budget_has_spare(pool->budget, 0)) {
+	    !budget_has_spare(pool->budget)) {
 		pipe_close(pool, pipe);
 		return;
 	}

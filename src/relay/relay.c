@@ -25,12 +25,6 @@
  */
 #define TRIM_NS (5 * NS_PER_S)
 
-/*
- * Kept from sessions and pipes: standard streams, epoll, signals, listener, log, and some for the
- * libc.
- */
-#define DESCRIPTORS_RESERVED 16
-
 static bool is_idle(const struct relay *relay)
 {
 	return relay->flows.used == 0 && relay->udp_clients.used == 0;
@@ -50,23 +44,19 @@ static void trim_expired(void *context, struct timeout *timeout)
 }
 
 void relay_init(struct relay *relay, struct loop *loop, const struct relay_settings *settings,
-		const struct relay_observer *observer)
+		struct budget *budget, const struct relay_observer *observer)
 {
-	uint32_t most = settings->descriptors_max;
-
 	relay->loop = loop;
 	relay->settings = *settings;
 	relay->observer = *observer;
-	relay->starved = false;
-	relay->budget.used = 0;
-	relay->budget.most = most > 2 * DESCRIPTORS_RESERVED ? most - DESCRIPTORS_RESERVED
-							     : most / 2;
+	relay->budget = budget;
 	slots_init(&relay->flows, sizeof(struct flow), sizeof(struct flow));
 	list_init(&relay->ready);
-	pump_resources_init(&relay->pump_resources, &relay->budget, relay->scratch);
+	relay->handover = (struct handover){ .to = NULL };
+	pump_resources_init(&relay->pump_resources, budget, relay->scratch);
 	relay->flow_kinds[FLOW_CLIENT] = loop_add_kind(loop, flow_client_event, relay);
 	relay->flow_kinds[FLOW_BACKEND] = loop_add_kind(loop, flow_backend_event, relay);
-	loop_set_work(loop, flow_work, relay);
+	loop_add_work(loop, flow_work, relay);
 	udp_init(relay);
 
 	timeout_queue_init(&relay->connecting, loop, settings->connect_timeout_ns,
@@ -109,29 +99,37 @@ void relay_fini(struct relay *relay)
 	pump_resources_fini(&relay->pump_resources);
 }
 
-bool relay_has_descriptors(struct relay *relay, uint32_t descriptors)
+bool relay_take_descriptors(struct relay *relay, uint32_t descriptors)
 {
-	if (budget_has(&relay->budget, descriptors))
+	if (budget_try(relay->budget, descriptors))
 		return true;
 	pipe_pool_trim(&relay->pump_resources.pipes);
-	return budget_has(&relay->budget, descriptors);
+	return budget_try(relay->budget, descriptors);
 }
 
-bool relay_has_room(struct relay *relay)
+bool relay_reserve(struct relay *relay)
 {
-	bool room = relay_has_descriptors(relay, FLOW_DESCRIPTORS);
+	bool room = relay_take_descriptors(relay, FLOW_DESCRIPTORS);
 
-	relay->starved = !room;
+	relay->budget->wanted = !room;
 	return room;
+}
+
+void relay_cancel(struct relay *relay)
+{
+	budget_give(relay->budget, FLOW_DESCRIPTORS);
+}
+
+static bool has_room_again(struct budget *budget)
+{
+	return budget->wanted && budget->used + FLOW_DESCRIPTORS <= budget->most &&
+	       atomic_exchange(&budget->wanted, false);
 }
 
 void relay_session_gone(struct relay *relay)
 {
-	if (relay->starved && budget_has(&relay->budget, FLOW_DESCRIPTORS)) {
-		relay->starved = false;
-		if (relay->observer.has_room)
-			relay->observer.has_room(relay->observer.context);
-	}
+	if (has_room_again(relay->budget) && relay->observer.has_room)
+		relay->observer.has_room(relay->observer.context);
 	if (is_idle(relay))
 		timeout_start(&relay->trim, &relay->trimming, relay->loop);
 }

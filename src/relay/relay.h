@@ -34,26 +34,27 @@ struct relay_settings {
 	uint64_t udp_idle_timeout_ns;
 	uint32_t keepalive_s;
 	uint32_t udp_clients_max;
-	uint32_t descriptors_max;
 };
 
+/* Of all threads together. Sessions of TCP and SCTP count their bytes when they end. */
 struct relay_counters {
-	uint64_t sessions;  /* started: TCP and SCTP connections, UDP clients */
-	uint64_t open;	    /* of these, not ended */
-	uint64_t in_bytes;  /* client to container */
-	uint64_t out_bytes; /* container to client */
-	uint64_t in_datagrams;
-	uint64_t out_datagrams;
-	uint64_t dropped_datagrams; /* no socket, no buffer, too long ... */
-	uint64_t refused_datagrams; /* an ICMP error came back for them */
-	uint64_t ended[END_REASONS];
+	_Atomic uint64_t sessions;  /* started: TCP and SCTP connections, UDP clients */
+	_Atomic uint64_t open;	    /* of these, not ended */
+	_Atomic uint64_t in_bytes;  /* client to container */
+	_Atomic uint64_t out_bytes; /* container to client */
+	_Atomic uint64_t in_datagrams;
+	_Atomic uint64_t out_datagrams;
+	_Atomic uint64_t dropped_datagrams; /* no socket, no buffer, too long ... */
+	_Atomic uint64_t refused_datagrams; /* an ICMP error came back for them */
+	_Atomic uint64_t ended[END_REASONS];
 };
 
 struct relay_route {
 	enum protocol protocol;
 	struct address target;
 	struct relay_counters counters;
-	uint8_t early_misses; /* clients in a row that had said nothing when they were accepted */
+	_Atomic uint8_t
+		early_misses; /* clients in a row that had said nothing when they were accepted */
 	void *owner;	      /* for the observer */
 };
 
@@ -62,9 +63,18 @@ struct relay_observer {
 	/* A session has ended. error is a positive errno where one caused it, else 0. */
 	void (*session_ended)(void *context, const struct relay_route *route,
 			      const struct address *client, enum end_reason reason, int error);
-	/* Descriptors have been given back after relay_has_room() had said no. */
+	/* Descriptors have been given back after relay_reserve() had said no. */
 	void (*has_room)(void *context);
 	void *context;
+};
+
+/* relay/handover.h */
+struct handover {
+	struct relay *to; /* NULL: none is under way */
+	struct mailbox *mailbox;
+	uint32_t permille;
+	uint32_t sum; /* of permille, of the flows considered, less 1000 for each that was moved */
+	uint8_t epoch;
 };
 
 struct udp_table {
@@ -78,11 +88,11 @@ struct relay {
 	struct loop *loop;
 	struct relay_settings settings;
 	struct relay_observer observer;
-	struct budget budget;
-	bool starved; /* somebody waits for has_room */
+	struct budget *budget;
 
 	struct slots flows; /* struct flow */
 	struct list ready;  /* flows that have more to do this turn */
+	struct handover handover;
 	struct pump_resources pump_resources;
 	uint8_t flow_kinds[2]; /* loop kinds of the two sides of a flow */
 
@@ -104,9 +114,9 @@ struct relay {
 	uint8_t scratch[PUMP_COPY_BYTES];
 };
 
-/* Sets the relay up on a loop. It does not move afterwards. */
+/* Sets the relay up on a loop, with the budget that all relays share. It does not move afterwards. */
 void relay_init(struct relay *relay, struct loop *loop, const struct relay_settings *settings,
-		const struct relay_observer *observer);
+		struct budget *budget, const struct relay_observer *observer);
 
 /* Ends every session, the open ones with a reset, and frees all memory. */
 void relay_fini(struct relay *relay);
@@ -118,13 +128,18 @@ void relay_fini(struct relay *relay);
 void relay_drop_route(struct relay *relay, const struct relay_route *route);
 
 /*
- * Whether there are descriptors for one more connection. If not, observer.has_room will be called.
+ * Takes the descriptors for one more connection from the budget. If there are not enough, returns
+ * false, and observer.has_room will be called.
  */
-bool relay_has_room(struct relay *relay);
+bool relay_reserve(struct relay *relay);
+
+/* Gives them back: no connection came. */
+void relay_cancel(struct relay *relay);
 
 /*
- * Takes over an accepted connection (TCP or SCTP, non-blocking) and connects it to the route's
- * target. The descriptor is the relay's from now on, whatever happens.
+ * Takes over an accepted connection (TCP or SCTP, non-blocking) for which descriptors have been
+ * reserved, and connects it to the route's target. The descriptor is the relay's from now on,
+ * whatever happens.
  */
 void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 		  const struct address *client);

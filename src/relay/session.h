@@ -11,7 +11,7 @@
  */
 void relay_session_gone(struct relay *relay);
 
-/* Whether `descriptors` more may be opened. Gives up idle pipes for it. */
-bool relay_has_descriptors(struct relay *relay, uint32_t descriptors);
+/* Takes so many from the budget, or returns false. Gives up idle pipes for it. */
+bool relay_take_descriptors(struct relay *relay, uint32_t descriptors);
 
 #endif

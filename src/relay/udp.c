@@ -73,7 +73,7 @@ static void client_end(struct relay *relay, struct udp_client *client, enum end_
 	timeout_stop(&client->idle);
 	udp_table_remove(relay, client);
 	fd_close(&client->fd);
-	budget_give(&relay->budget, 1);
+	budget_give(relay->budget, 1);
 	route->counters.open--;
 	route->counters.ended[reason]++;
 	if (relay->observer.session_ended)
@@ -101,21 +101,27 @@ void udp_end_clients(struct relay *relay, const struct relay_route *route)
 	}
 }
 
+static bool take_room(struct relay *relay)
+{
+	return relay->udp_clients.used < relay->settings.udp_clients_max &&
+	       relay_take_descriptors(relay, 1);
+}
+
 /*
- * Whether there is room for one more client, after the one that was idle longest has left if need
+ * Takes the descriptor for one more client, after the one that was idle longest has left if need
  * be.
  */
 static bool make_room(struct relay *relay)
 {
-	struct timeout *oldest = timeout_oldest(&relay->udp_idle);
+	struct timeout *oldest;
 
-	if (relay->udp_clients.used < relay->settings.udp_clients_max &&
-	    relay_has_descriptors(relay, 1))
+	if (take_room(relay))
 		return true;
+	oldest = timeout_oldest(&relay->udp_idle);
 	if (!oldest)
 		return false;
 	client_end(relay, container_of(oldest, struct udp_client, idle), END_EVICTED);
-	return true;
+	return take_room(relay);
 }
 
 static int open_backend(const struct address *target)
@@ -132,16 +138,12 @@ static int open_backend(const struct address *target)
 	return fd_take(&fd);
 }
 
-static struct udp_client *client_new(struct relay *relay, struct udp_port *port,
-				     const struct datagram *datagram)
+static struct udp_client *client_open(struct relay *relay, struct udp_port *port,
+				      const struct datagram *datagram)
 {
-	struct udp_client *client;
-	OWNED_FD fd = -1;
+	OWNED_FD fd = open_backend(&port->route->target);
+	struct udp_client *client = fd < 0 ? NULL : slots_take(&relay->udp_clients);
 
-	if (!make_room(relay))
-		return NULL;
-	fd = open_backend(&port->route->target);
-	client = fd < 0 ? NULL : slots_take(&relay->udp_clients);
 	if (!client)
 		return NULL;
 	client->port = port;
@@ -155,7 +157,21 @@ static struct udp_client *client_new(struct relay *relay, struct udp_port *port,
 		return NULL;
 	}
 	client->fd = fd_take(&fd);
-	budget_take(&relay->budget, 1);
+	return client;
+}
+
+static struct udp_client *client_new(struct relay *relay, struct udp_port *port,
+				     const struct datagram *datagram)
+{
+	struct udp_client *client;
+
+	if (!make_room(relay))
+		return NULL;
+	client = client_open(relay, port, datagram);
+	if (!client) {
+		budget_give(relay->budget, 1);
+		return NULL;
+	}
 	port->route->counters.sessions++;
 	port->route->counters.open++;
 	return client;

@@ -55,7 +55,7 @@ def own_network() -> Iterator[None]:
 class Proxy:
     """fairlead-docker-proxy, started as dockerd starts it: with its status pipe at 3."""
 
-    def __init__(self, descriptors: int | None = None) -> None:
+    def __init__(self, threads: int, descriptors: int | None = None) -> None:
         reader, writer = os.pipe()
         held = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)  # takes 3, if that was free
         # above what subprocess opens, so that 3 can be made without closing anything it needs
@@ -68,13 +68,17 @@ class Proxy:
 
         words = [PROXY, "-proto", "tcp", "-host-ip", "::1", "-host-port", str(FRONT_PORT)]
         words += ["-container-ip", "127.0.0.1", "-container-port", str(BACK_PORT)]
-        self.process = subprocess.Popen(words, pass_fds=[3], preexec_fn=prepare)
+        count = str(threads)
+        env = {**os.environ, "FAIRLEAD_THREADS": count, "FAIRLEAD_THREADS_LEAST": count}
+        self.process = subprocess.Popen(words, pass_fds=[3], preexec_fn=prepare, env=env)
         for fd in (writer, status, held):
             os.close(fd)
         with os.fdopen(reader, "rb") as pipe:
             ready, _, _ = select.select([pipe], [], [], 10)
             report = pipe.read() if ready else b"nothing"
         assert report == b"0\n", report
+        # the thread sanitizer has one of its own
+        assert len(os.listdir(f"/proc/{self.process.pid}/task")) >= threads
 
     def close(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -99,17 +103,17 @@ class Proxy:
         return int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.M)[1]) * KIB
 
 
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    started = Proxy()
+@pytest.fixture(params=[1, 4], ids=["1-thread", "4-threads"])
+def proxy(request: pytest.FixtureRequest) -> Iterator[Proxy]:
+    started = Proxy(request.param)
     yield started
     started.close()
 
 
 @contextmanager
-def proxy_with(descriptors: int) -> Iterator[Proxy]:
+def proxy_with(descriptors: int, threads: int = 1) -> Iterator[Proxy]:
     """One whose limit on open files is low: half of it is for clients, containers and pipes."""
-    started = Proxy(descriptors)
+    started = Proxy(threads, descriptors)
     try:
         yield started
     finally:
@@ -205,11 +209,12 @@ def test_reset_at_the_very_ends(proxy: Proxy, end: str) -> None:
     transfer("--up", MIB, "--down", MIB, "--reset", f"{end}:{MIB}")
 
 
-def test_without_pipes() -> None:
-    """Four descriptors: the listener, one session, and too few for a pipe, so bytes are copied."""
-    with proxy_with(descriptors=9) as proxy:
+@pytest.mark.parametrize("threads, descriptors, sessions", [(1, 9, 1), (4, 21, 4)])
+def test_without_pipes(threads: int, descriptors: int, sessions: int) -> None:
+    """Descriptors for the listener and the sessions, and too few for a pipe: bytes are copied."""
+    with proxy_with(descriptors, threads) as proxy:
         before = proxy.pipes()  # what was handed down to it
-        transfer("--up", 32 * MIB, "--down", 32 * MIB)
+        transfer("--sessions", sessions, "--up", 32 * MIB, "--down", 32 * MIB)
         assert proxy.pipes() == before
 
 
@@ -301,7 +306,8 @@ def test_client_that_reads_nothing_costs_little(
 ) -> None:
     """The container sends without end. What the proxy holds of it, in all, is what its two sockets
     do, of which the one towards the container is bounded, and next to nothing of its own."""
-    if b"__asan_init" in PROXY.read_bytes():
+    program = PROXY.read_bytes()
+    if b"__asan_init" in program or b"__tsan_init" in program:
         pytest.skip("the sanitizers' own memory would be counted")
     with socket.create_server(("127.0.0.1", BACK_PORT)) as listener:
         client = socket.create_connection(("::1", FRONT_PORT))

@@ -310,7 +310,7 @@ int command_publish(int argc, char **argv)
 		(void)fprintf(stderr, "fairlead publish: epoll_wait: %s\n", error_name(r));
 		return EXIT_FAILURE;
 	}
-	relay_drop_route(&publish.publisher.relay, NULL);
+	workers_drop_route(&publish.publisher.workers, NULL);
 	printf("\n");
 	summary_print(stdout, &publish.publisher);
 	publisher_fini(&publish.publisher);

@@ -162,7 +162,7 @@ static bool has_worked(void)
 static void work_goes_on_without_events(void **state)
 {
 	(void)state;
-	loop_set_work(&loop, work_on, &seen);
+	loop_add_work(&loop, work_on, &seen);
 	run_until(has_worked);
 }
 

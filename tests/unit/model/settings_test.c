@@ -121,6 +121,19 @@ static void bad_values_are_told(void **state)
 	}
 }
 
+static void least_threads_are_not_more_than_most(void **state)
+{
+	(void)state;
+	setenv("FAIRLEAD_THREADS_LEAST", "4", 1); /* and as many as there are processors */
+	assert_int_equal(settings_from_environment(&settings, &err), 0);
+	setenv("FAIRLEAD_THREADS", "4", 1);
+	assert_int_equal(settings_from_environment(&settings, &err), 0);
+	setenv("FAIRLEAD_THREADS", "3", 1);
+	assert_int_equal(settings_from_environment(&settings, &err), -EINVAL);
+	assert_string_equal(err.text, "FAIRLEAD_THREADS_LEAST=4 is more than FAIRLEAD_THREADS=3, "
+				      "the most");
+}
+
 static void help_names_every_variable(void **state)
 {
 	char text[8192];
@@ -146,6 +159,7 @@ int main(void)
 		cmocka_unit_test_setup(defaults, setup),
 		cmocka_unit_test_setup(environment_overrides, setup),
 		cmocka_unit_test_setup(bad_values_are_told, setup),
+		cmocka_unit_test_setup(least_threads_are_not_more_than_most, setup),
 		cmocka_unit_test_setup(help_names_every_variable, setup),
 	};
 

@@ -53,11 +53,11 @@ static void burst_grows_while_there_are_more(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(accepted); i++) {
 		loop.turn++;
-		assert_int_equal(listener_accept(&publisher.relay, port), 0);
+		assert_int_equal(listener_accept(&publisher, port), 0);
 		assert_true(port->route.counters.sessions == accepted[i]);
 	}
 	assert_int_equal(port->burst, 1); /* nobody waits any more */
-	assert_int_equal(listener_accept(&publisher.relay, port), 0);
+	assert_int_equal(listener_accept(&publisher, port), 0);
 	assert_int_equal(port->route.counters.sessions, CLIENTS);
 }
 
@@ -68,7 +68,7 @@ static void burst_is_one_where_clients_come_one_by_one(void **state)
 	port->backlog_is_tuned = true;
 	for (uint64_t i = 1; i <= 4; i++) {
 		loop.turn += 3;
-		assert_int_equal(listener_accept(&publisher.relay, port), 0);
+		assert_int_equal(listener_accept(&publisher, port), 0);
 		assert_true(port->route.counters.sessions == i);
 	}
 }
@@ -76,8 +76,8 @@ static void burst_is_one_where_clients_come_one_by_one(void **state)
 static void without_room_nobody_is_accepted(void **state)
 {
 	(void)state;
-	publisher.relay.budget.most = publisher.relay.budget.used + 1;
-	assert_int_equal(listener_accept(&publisher.relay, port), -EMFILE);
+	publisher.budget.most = publisher.budget.used + 1;
+	assert_int_equal(listener_accept(&publisher, port), -EMFILE);
 	assert_int_equal(port->route.counters.sessions, 0);
 }
 
@@ -91,11 +91,11 @@ static void process_without_descriptors_loses_nobody(void **state)
 	none = before;
 	none.rlim_cur = 0;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	assert_int_equal(listener_accept(&publisher.relay, port), -EMFILE);
+	assert_int_equal(listener_accept(&publisher, port), -EMFILE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(port->route.counters.sessions, 0);
 	while (port->route.counters.sessions < CLIENTS)
-		assert_int_equal(listener_accept(&publisher.relay, port), 0);
+		assert_int_equal(listener_accept(&publisher, port), 0);
 }
 
 /* ... nor are those that leave before they were accepted in anybody's way. */
@@ -105,7 +105,7 @@ static void client_that_has_left_is_no_shortage(void **state)
 	for (int i = 0; i < CLIENTS / 2; i++)
 		socket_reset(&clients[i]);
 	for (int i = 0; i < CLIENTS; i++)
-		assert_int_equal(listener_accept(&publisher.relay, port), 0);
+		assert_int_equal(listener_accept(&publisher, port), 0);
 	assert_true(port->route.counters.sessions >= CLIENTS / 2);
 }
 

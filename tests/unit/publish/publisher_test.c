@@ -51,7 +51,7 @@ static void start(uint32_t budget)
 	settings_init(&settings);
 	loop_setup();
 	publisher_init(&publisher, &loop, &settings, 1024, &observer);
-	publisher.relay.budget.most = budget;
+	publisher.budget.most = budget;
 	backend_fd = listen_on(PROTOCOL_TCP, "127.0.0.1", &backend);
 	rule = (struct rule){
 		.protocol = PROTOCOL_TCP,
@@ -178,7 +178,7 @@ static void wrong_socket_stays_the_callers(void **state)
 	assert_null(publisher_add(&publisher, &rule, fd, &err));
 	assert_non_null(strstr(err.text, "is not a tcp socket"));
 	assert_null(publisher_next(&publisher, NULL));
-	assert_int_equal(publisher.relay.budget.used, 0);
+	assert_int_equal(publisher.budget.used, 0);
 	assert_int_equal(close(fd), 0);
 }
 
@@ -194,7 +194,7 @@ static void removed_port_resets_its_sessions_and_is_free(void **state)
 	assert_was_reset(client);
 	assert_int_equal(seen.ended, 1);
 	assert_int_equal(seen.reason, END_STOPPED);
-	assert_int_equal(publisher.relay.budget.used, 0);
+	assert_int_equal(publisher.budget.used, 0);
 	rule.host.port = address.port; /* at once, although connections to it were open */
 	assert_non_null(add());
 	close(client);

@@ -13,6 +13,7 @@
 #define ANSWER_BYTES (256 * 1024)
 #define SMALL_WINDOW_BYTES (16 * 1024)
 
+static struct budget budget;
 static struct relay relay;
 static struct relay_route route;
 static int backend_listener, client, backend;
@@ -24,6 +25,7 @@ static void accept_client(void)
 	int listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &front);
 
 	client = connect_to(PROTOCOL_TCP, &front);
+	assert_true(relay_reserve(&relay));
 	relay_accept(&relay, &route, accept_from(listener, SOCK_NONBLOCK), &front);
 	close(listener);
 }
@@ -33,14 +35,14 @@ static int setup_relay(void **state)
 	struct relay_settings settings = {
 		.connect_timeout_ns = 5 * NS_PER_S,
 		.half_closed_timeout_ns = 3600 * NS_PER_S,
-		.descriptors_max = 256,
 	};
 	struct relay_observer observer = { 0 };
 
 	(void)state;
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	relay_init(&relay, &loop, &settings, &observer);
+	budget_init(&budget, 256);
+	relay_init(&relay, &loop, &settings, &budget, &observer);
 	backend_listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &route.target);
 	route.protocol = PROTOCOL_TCP;
 	accept_client();

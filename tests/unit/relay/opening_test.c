@@ -12,6 +12,7 @@
 #include "net/socket.h"
 #include "relay/opening.h"
 
+static struct budget budget;
 static struct relay relay;
 static struct relay_route route;
 static int front_listener, backend_listener, client, backend;
@@ -24,14 +25,14 @@ static int setup(void **state)
 		.connect_retry_ns = 5 * NS_PER_S,
 		.half_closed_timeout_ns = 3600 * NS_PER_S,
 		.keepalive_s = 15,
-		.descriptors_max = 256,
 	};
 	struct relay_observer observer = { 0 };
 
 	(void)state;
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	relay_init(&relay, &loop, &settings, &observer);
+	budget_init(&budget, 256);
+	relay_init(&relay, &loop, &settings, &budget, &observer);
 	front_listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &front);
 	backend_listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &route.target);
 	route.protocol = PROTOCOL_TCP;
@@ -54,6 +55,7 @@ static int teardown(void **state)
 
 static struct flow *accept_client(void)
 {
+	assert_true(relay_reserve(&relay));
 	relay_accept(&relay, &route, accept_from(front_listener, SOCK_NONBLOCK), &front);
 	return slots_next(&relay.flows, NULL);
 }

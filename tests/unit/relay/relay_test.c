@@ -10,6 +10,7 @@
 #include "relay/flow.h"
 
 static struct relay_settings settings;
+static struct budget budget;
 static struct relay relay;
 static struct relay_route route, other_route;
 static struct address front;
@@ -51,7 +52,8 @@ static void start(void)
 	memset(&ended, 0, sizeof(ended));
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	relay_init(&relay, &loop, &settings, &observer);
+	budget_init(&budget, 256);
+	relay_init(&relay, &loop, &settings, &budget, &observer);
 	front_fd = listen_on(PROTOCOL_TCP, "127.0.0.1", &front);
 	backend_fd = listen_on(PROTOCOL_TCP, "127.0.0.1", &route.target);
 	other_route = route;
@@ -65,7 +67,6 @@ static int setup(void **state)
 		.half_closed_timeout_ns = 3600 * NS_PER_S,
 		.udp_idle_timeout_ns = 90 * NS_PER_S,
 		.udp_clients_max = 10,
-		.descriptors_max = 256,
 	};
 	start();
 	return 0;
@@ -75,7 +76,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	relay_fini(&relay);
-	assert_int_equal(relay.budget.used, 0);
+	assert_int_equal(budget.used, 0);
 	assert_int_equal(route.counters.open, 0);
 	loop_teardown();
 	close(front_fd);
@@ -97,6 +98,7 @@ static int new_client(struct relay_route *of)
 
 	socket_local_address(client, &address);
 	loop.now_ns = clock_now_ns();
+	assert_true(relay_reserve(&relay));
 	relay_accept(&relay, of, accept_from(front_fd, SOCK_NONBLOCK), &address);
 	return client;
 }
@@ -241,21 +243,22 @@ static void waiting_session_keeps_room_for_its_container(void **state)
 	restart();
 	close(backend_fd);
 	backend_fd = -1;
-	relay.budget.most = 3;
+	budget.most = 3;
 	client = new_client(&route);
 	run_turns();
 	assert_int_equal(route.counters.open, 1);
-	assert_false(relay_has_room(&relay));
+	assert_false(relay_reserve(&relay));
 	close(client);
 }
 
 static void room_is_for_two_descriptors(void **state)
 {
 	(void)state;
-	relay.budget.most = relay.budget.used + 1;
-	assert_false(relay_has_room(&relay));
-	relay.budget.most = relay.budget.used + 2;
-	assert_true(relay_has_room(&relay));
+	budget.most = budget.used + 1;
+	assert_false(relay_reserve(&relay));
+	budget.most = budget.used + 2;
+	assert_true(relay_reserve(&relay));
+	relay_cancel(&relay);
 }
 
 /* Who was told that there is no room is told when there is. Nobody else is. */
@@ -265,8 +268,8 @@ static void room_is_told_once_to_who_waits(void **state)
 
 	(void)state;
 	run_until(backend_is_asked);
-	relay.budget.most = 4;
-	assert_false(relay_has_room(&relay));
+	budget.most = 4;
+	assert_false(relay_reserve(&relay));
 	relay_drop_route(&relay, &route);
 	assert_int_equal(route.counters.open, 0);
 	assert_int_equal(ended.room_calls, 1);
@@ -287,9 +290,10 @@ static void idle_pipes_make_room(void **state)
 	(void)state;
 	assert_non_null(pipe);
 	pipe_pool_give(&relay.pump_resources.pipes, pipe, 0);
-	relay.budget.most = 2;
-	assert_true(relay_has_room(&relay));
-	assert_int_equal(relay.budget.used, 0);
+	budget.most = 2;
+	assert_true(relay_reserve(&relay));
+	relay_cancel(&relay);
+	assert_int_equal(budget.used, 0);
 }
 
 static void dropped_route_takes_its_sessions_only(void **state)
@@ -324,6 +328,7 @@ static void dialling_waits_for_descriptors(void **state)
 	none.rlim_cur = 0;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	loop.now_ns = clock_now_ns();
+	assert_true(relay_reserve(&relay));
 	relay_accept(&relay, &route, accepted, &front);
 	run_turns();
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
@@ -348,7 +353,7 @@ static void what_was_kept_for_later_is_given_back(void **state)
 	assert_non_null(relay.flows.chunk);
 	timeout_expire(&loop.timeout_queues, loop.now_ns + 3600 * NS_PER_S);
 	assert_int_equal(relay.pump_resources.pipes.idle_count, 0);
-	assert_int_equal(relay.budget.used, 0);
+	assert_int_equal(budget.used, 0);
 	assert_null(relay.flows.chunk);
 	close(client);
 }

@@ -9,6 +9,7 @@
 #include "relay/udp.h"
 
 static struct relay_settings settings;
+static struct budget budget;
 static struct relay relay;
 static struct relay_route route;
 static struct udp_port port;
@@ -31,7 +32,8 @@ static int start(const char *ip)
 
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	relay_init(&relay, &loop, &settings, &observer);
+	budget_init(&budget, 256);
+	relay_init(&relay, &loop, &settings, &budget, &observer);
 	route.protocol = PROTOCOL_UDP;
 	backend = listen_on(PROTOCOL_UDP, "127.0.0.1", &route.target);
 	front_fd = listen_on(PROTOCOL_UDP, ip, &front);
@@ -49,7 +51,6 @@ static int setup(void **state)
 	settings = (struct relay_settings){
 		.udp_idle_timeout_ns = 3600 * NS_PER_S,
 		.udp_clients_max = 100,
-		.descriptors_max = 256,
 	};
 	return start("127.0.0.1");
 }
@@ -197,7 +198,7 @@ static void at_the_limit_the_one_idle_longest_makes_room(void **state)
 static void without_descriptors_the_one_idle_longest_makes_room(void **state)
 {
 	(void)state;
-	relay.budget.most = relay.budget.used + 1;
+	budget.most = budget.used + 1;
 	(void)source_of(clients[0]);
 	(void)source_of(clients[1]);
 	assert_int_equal(route.counters.ended[END_EVICTED], 1);
@@ -207,7 +208,7 @@ static void without_descriptors_the_one_idle_longest_makes_room(void **state)
 static void with_nobody_to_leave_datagrams_are_dropped(void **state)
 {
 	(void)state;
-	relay.budget.most = relay.budget.used;
+	budget.most = budget.used;
 	send_from(clients[0], &front, "hello");
 	assert_int_equal(route.counters.dropped_datagrams, 1);
 	assert_int_equal(route.counters.sessions, 0);
@@ -266,7 +267,7 @@ static void dropped_route_ends_its_clients(void **state)
 	relay_drop_route(&relay, &route);
 	assert_int_equal(route.counters.open, 0);
 	assert_int_equal(route.counters.ended[END_STOPPED], 2);
-	assert_int_equal(relay.budget.used, 0);
+	assert_int_equal(budget.used, 0);
 	answer(&source, "nobody is there");
 	assert_int_equal(route.counters.out_datagrams, 0);
 }
