@@ -104,15 +104,16 @@ int datagram_receive(int fd, struct datagram_batch *batch, uint32_t most)
 	struct iovec parts[DATAGRAM_BATCH];
 	struct sockaddr_storage peers[DATAGRAM_BATCH];
 	struct control controls[DATAGRAM_BATCH];
+	uint32_t first = batch->count, room = DATAGRAM_BATCH - first;
 	int received;
 
-	if (most > DATAGRAM_BATCH)
-		most = DATAGRAM_BATCH;
+	if (most > room)
+		most = room;
 	memset(messages, 0, sizeof(messages[0]) * most);
 	for (uint32_t i = 0; i < most; i++) {
 		struct msghdr *header = &messages[i].msg_hdr;
 
-		parts[i] = (struct iovec){ .iov_base = batch->buffers[i],
+		parts[i] = (struct iovec){ .iov_base = batch->buffers[first + i],
 					   .iov_len = DATAGRAM_BYTES_MAX };
 		header->msg_iov = &parts[i];
 		header->msg_iovlen = 1;
@@ -122,20 +123,18 @@ int datagram_receive(int fd, struct datagram_batch *batch, uint32_t most)
 		header->msg_controllen = sizeof(controls[i]);
 		peers[i].ss_family = AF_UNSPEC;
 	}
-	batch->count = 0;
 	received = receive_messages(fd, messages, most);
 	if (received < 0)
 		return -errno;
 	for (int i = 0; i < received; i++) {
-		struct datagram *datagram = &batch->datagrams[i];
+		struct datagram *datagram = &batch->datagrams[batch->count];
 
 		memset(datagram, 0, sizeof(*datagram));
-		datagram->bytes = batch->buffers[i];
+		datagram->bytes = batch->buffers[batch->count++];
 		datagram->length = messages[i].msg_len;
 		address_from_sockaddr(&peers[i], &datagram->peer);
 		read_control(&messages[i].msg_hdr, datagram);
 	}
-	batch->count = (uint32_t)received;
 	return received;
 }
 

@@ -58,9 +58,9 @@ void datagram_want_local_address(int fd, int family);
 void datagram_want_gro(int fd);
 
 /*
- * Receives up to `most` messages without blocking. Returns how many (batch->count), or -errno:
- * -EAGAIN when there are none, -ECONNREFUSED and its like when an ICMP error was waiting (datagrams
- * may follow).
+ * Receives up to `most` messages without blocking, behind those that are in the batch, as far as
+ * there is room. Returns how many, or -errno: -EAGAIN when there are none, -ECONNREFUSED and its
+ * like when an ICMP error was waiting (datagrams may follow).
  */
 int datagram_receive(int fd, struct datagram_batch *batch, uint32_t most);
 

@@ -157,7 +157,7 @@ void socket_delay_ack(int fd, bool delay)
 	(void)set_option(fd, IPPROTO_TCP, TCP_QUICKACK, !delay);
 }
 
-void socket_bound_receive_buffer(int fd, uint32_t bytes)
+void socket_set_receive_buffer(int fd, uint32_t bytes)
 {
 	int half = (int)(bytes / 2); /* which the kernel doubles, for its own overhead: socket(7) */
 

@@ -48,11 +48,12 @@ void socket_keep_alive(int fd, enum protocol protocol, uint32_t keepalive_s);
 void socket_delay_ack(int fd, bool delay);
 
 /*
- * Bounds what the kernel keeps of received bytes that nobody has read, instead of letting it grow
- * with the pace of the sender, to 32 MiB where tcp_rmem is that of recent kernels (tcp(7)). Without
- * CAP_NET_ADMIN, net.core.rmem_max is a bound too.
+ * Sets what the kernel may keep of what was received and nobody has read (SO_RCVBUF, socket(7)).
+ * That of TCP it would else let grow with the pace of the sender, to 32 MiB where tcp_rmem is that
+ * of recent kernels (tcp(7)); that of UDP it never changes. Without CAP_NET_ADMIN, net.core.rmem_max
+ * is a bound too.
  */
-void socket_bound_receive_buffer(int fd, uint32_t bytes);
+void socket_set_receive_buffer(int fd, uint32_t bytes);
 
 /* Closes the socket so that the peer sees a reset (SO_LINGER with time 0), and sets *fd to -1. */
 void socket_reset(int *fd);

@@ -191,8 +191,8 @@ struct published_port *publisher_add(struct publisher *publisher, const struct r
 
 void publisher_remove(struct publisher *publisher, struct published_port *port)
 {
-	fd_close(&port->fd);
 	workers_drop_route(&publisher->workers, &port->route);
+	fd_close(&port->fd);
 	budget_give(&publisher->budget, 1);
 	slots_give(&publisher->ports, port);
 }

@@ -181,7 +181,7 @@ static void bound_backend(struct flow *flow)
 
 	if (!flow->pumps[FLOW_BACKEND].was_bulk || backend->bounded)
 		return;
-	socket_bound_receive_buffer(backend->fd, BACKEND_RECEIVE_BYTES);
+	socket_set_receive_buffer(backend->fd, BACKEND_RECEIVE_BYTES);
 	backend->bounded = true;
 }
 

@@ -99,6 +99,7 @@ struct relay {
 	struct slots udp_clients; /* struct udp_client */
 	struct udp_table udp_table;
 	struct datagram_batch *udp_batch; /* mapped with the first datagram */
+	struct udp_port *udp_answering;	  /* whose answers are in the batch; NULL: nobody's */
 	uint8_t udp_client_kind;
 
 	struct timeout_queue connecting;

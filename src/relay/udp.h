@@ -33,7 +33,7 @@ struct udp_client {
 	struct timeout idle;
 };
 
-/* Prepares the socket (bound, non-blocking) to be served. */
+/* Prepares the socket (bound, non-blocking) to be served, with room for bursts of many clients. */
 void udp_port_init(struct udp_port *port, int fd, struct relay_route *route);
 
 /* Carries the datagrams that wait on the port. Call it when the descriptor is readable. */

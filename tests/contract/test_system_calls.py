@@ -9,7 +9,7 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -104,3 +104,22 @@ def test_a_burst_of_datagrams(serve: Serve, container: Container, tmp_path: Path
     assert calls["sendmmsg"] <= 33 * TURNS // 10  # one there, and at most one for each answer
     there = calls["sendmmsg"] - calls["recvmmsg"]
     assert there <= TURNS // 10, calls
+
+
+def test_answers_to_many_clients(serve: Serve, container: Container, tmp_path: Path) -> None:
+    """Those that come at the same time leave together, whoever they are for."""
+    backend = container(UdpBackend(lambda data, sender: None))
+    proxy = serve(backend.address, "::1", "udp")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(udp_client("::1")) for _ in range(16)]
+        for client in clients:
+            client.sendto(b"question", proxy.address)
+        wait_until(lambda: len(backend.seen) == len(clients), "all are known")
+        with counted(proxy, tmp_path) as calls:
+            for turn in range(TURNS // 10):
+                for _, sender in backend.seen:
+                    backend.send(b"answer %d" % turn, sender)
+                for client in clients:
+                    assert client.recv(100) == b"answer %d" % turn
+    # the first of a turn comes alone
+    assert calls["sendmmsg"] <= len(clients) * TURNS // 10 // 2

@@ -69,6 +69,7 @@ static struct datagram_sent send_one(int fd, const struct datagram *datagram)
 static const struct datagram *receive_one(int fd)
 {
 	assert_true(wait_for(fd, POLLIN, COMES_MS));
+	in.count = 0;
 	assert_int_equal(datagram_receive(fd, &in, 1), 1);
 	assert_int_equal(in.count, 1);
 	return &in.datagrams[0];
@@ -116,9 +117,30 @@ static void empty_datagrams_cross(void **state)
 static void nothing_there_is_eagain(void **state)
 {
 	(void)state;
-	in.count = 4711;
+	in.count = 7;
 	assert_int_equal(datagram_receive(server, &in, DATAGRAM_BATCH), -EAGAIN);
-	assert_int_equal(in.count, 0);
+	assert_int_equal(in.count, 7);
+}
+
+/* A batch can take the datagrams of several sockets, until it is full. */
+static void further_datagrams_come_behind(void **state)
+{
+	struct datagram datagram = datagram_to(&server_address, 0);
+
+	(void)state;
+	fill_pattern();
+	for (datagram.length = 1; datagram.length <= 4; datagram.length++)
+		send_one(client, &datagram);
+	receive_one(server);
+	assert_int_equal(datagram_receive(server, &in, 2), 2);
+	assert_int_equal(in.count, 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(in.datagrams[i].length, i + 1);
+		assert_memory_equal(in.datagrams[i].bytes, bytes, i + 1);
+	}
+	in.count = DATAGRAM_BATCH - 1;
+	assert_int_equal(datagram_receive(server, &in, DATAGRAM_BATCH), 1);
+	assert_int_equal(in.count, DATAGRAM_BATCH);
 }
 
 static void discarded_datagrams_are_gone(void **state)
@@ -152,6 +174,7 @@ static void batch_keeps_order_and_lengths(void **state)
 	assert_true(sent.sent_bytes == COUNT * (COUNT + 1) / 2);
 	while (next < COUNT) {
 		assert_true(wait_for(server, POLLIN, COMES_MS));
+		in.count = 0;
 		assert_true(datagram_receive(server, &in, 1000) >
 			    0); /* taken for the batch's most */
 		assert_true(in.count <= DATAGRAM_BATCH);
@@ -379,6 +402,7 @@ int main(void)
 		WITH(ipv4, empty_datagrams_cross),
 		WITH(any_ipv6, empty_datagrams_cross),
 		WITH(ipv4, nothing_there_is_eagain),
+		WITH(ipv4, further_datagrams_come_behind),
 		WITH(ipv4, discarded_datagrams_are_gone),
 		WITH(ipv4, batch_keeps_order_and_lengths),
 		WITH(ipv4, longest_datagram_crosses_whole),
