@@ -53,7 +53,7 @@ check-sctp: all
 	@tests/sctp/run
 
 bench: all
-	@bench/run
+	@bench/run --json build/bench/last.json --plots build/bench $(BENCH)
 
 lint: clang
 	@scripts/lint
@@ -70,7 +70,7 @@ help:
 	@echo 'make check        the tests'
 	@echo 'make check-sctp   the tests of SCTP, in a virtual machine that has it'
 	@echo 'make sanitize     unit, contract and transfer tests, with sanitizers'
-	@echo 'make bench        measure it beside its peers (half an hour; bench/README.md)'
+	@echo 'make bench        measure it beside its peers: half an hour; BENCH=--quick: a minute or two'
 	@echo 'make clang        a strict build with clang, into build-clang/'
 	@echo 'make lint         layout, C, shell, spelling, manual pages'
 	@echo 'make format       lay out the C as .clang-format says'

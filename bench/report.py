@@ -285,7 +285,9 @@ rates are not those of separate machines; the ratios say who leaves more to the 
 * Memory is PSS of the proxy's processes, without what sockets hold in the kernel. Sessions are idle
   ones that have carried one byte each way: 5,000, or what the limit of descriptors lets a peer have
   that takes six for each, and 500 for socat, which starts a process for each.
-* The kernel tracks connections while DNAT is measured and not otherwise."""
+* The kernel tracks connections while DNAT is measured and not otherwise.
+* Clients, proxies and backend have the same congestion control, named above. Where it is bbr, which
+  sends by a timer's pace, bulk is slower for all."""
 
 
 def wrapped(text: str, end: str, indent: str) -> list[str]:

@@ -39,6 +39,8 @@ PROXY_PORT = 8080
 START_LIMIT_S = 20
 END_LIMIT_S = 20
 PR_SET_CHILD_SUBREAPER = 36
+# The kernel's own default. A host that has chosen another allows its namespaces that one and reno.
+CONGESTION, CONGESTION_ELSE = "cubic", "reno"
 # What a measurement may take beyond the time that it was told.
 SLACK_S = 60
 
@@ -154,8 +156,9 @@ def descriptors(pid: int) -> int:
 class Lab:
     """The namespaces, with the backend in the box. A context manager."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, congestion: str = CONGESTION) -> None:
         self.workers = workers
+        self.congestion = congestion
         self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Lab":
@@ -180,6 +183,7 @@ class Lab:
         # docker-proxy answers UDP clients from whichever of its addresses the kernel prefers.
         self.host.run("ip", "address", "del", f"{HOST_OTHER_IP6}/64", "dev", "eth1")
         self._link_box()
+        self._choose_congestion()
         # Connections are opened faster than ports come back from TIME_WAIT.
         set_sysctl(self.client, "net/ipv4/ip_local_port_range", "1024 65535")
         set_sysctl(self.client, "net/ipv4/tcp_tw_reuse", "1")
@@ -198,6 +202,16 @@ class Lab:
             namespace.run("ip", "link", "set", link, "up")
             namespace.run("ip", "address", "add", f"{address}/24", "dev", link)
         self.box.run("ip", "route", "add", "default", "via", GATEWAY_IP4)
+
+    def _choose_congestion(self) -> None:
+        """Of all, so that no peer gains from what this host happens to have chosen."""
+        places = [self.client, self.host, self.box]
+        if not all(try_congestion(place, self.congestion) for place in places):
+            if self.congestion != CONGESTION:
+                raise SystemExit(f"bench/run: this kernel gives namespaces no {self.congestion}")
+            self.congestion = CONGESTION_ELSE
+            for place in places:
+                set_sysctl(place, "net/ipv4/tcp_congestion_control", self.congestion)
 
     def _start_backend(self) -> None:
         words = [str(LOAD), "serve", f"address={BACKEND_IP4}", f"port={BACKEND_PORT}"]
@@ -278,6 +292,13 @@ def holding(namespace: Namespace, words: list[str]) -> Iterator[subprocess.Popen
 
 def last_line(text: str) -> str:
     return (text.splitlines() or [""])[-1]
+
+
+def try_congestion(namespace: Namespace, name: str) -> bool:
+    words = ["sysctl", "-qw", f"net.ipv4.tcp_congestion_control={name}"]
+    namespace.run(*words, check=False)
+    words = ["sysctl", "-n", "net.ipv4.tcp_congestion_control"]
+    return namespace.run(*words).strip() == name
 
 
 def set_sysctl(namespace: Namespace, name: str, value: str) -> None:
