@@ -15,6 +15,7 @@ import statistics
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from metrics import ADDED, BARS, METRICS, Bar
@@ -277,9 +278,10 @@ rates are not those of separate machines; the ratios say who leaves more to the 
   theirs in the same round. Shown are medians, with the least and the most (±: half the distance).
 * Bulk: both ends discard what they receive without copying it. What is sent is copied.
 * New connections: connect, one HTTP request, and the backend closes after the answer.
-* UDP: sent datagram by datagram, without segmentation offload, as remote clients would. One way: as
-  many as can be sent; what arrives at the backend is counted. With replies: 64 under way for one
-  client, one for each of 100.
+* UDP: datagrams are handed to the client's kernel in trains, to leave the processors to the others,
+  and part on the client's link: to the host they come one by one, as those of remote clients. One
+  way: as many as can be sent; what arrives at the backend is counted. With replies: 64 under way
+  for one client, one for each of 100.
 * CPU is user and system time of the proxy's processes. What the kernel does for packets in
   interrupts counts towards whoever runs then, so it is a share of the truth for every peer.
 * Memory is PSS of the proxy's processes, without what sockets hold in the kernel. Sessions are idle
@@ -302,7 +304,8 @@ def wrapped(text: str, end: str, indent: str) -> list[str]:
     return [line + end for line in lines[:-1]] + lines[-1:]
 
 
-def markdown_report(record: Record) -> str:
+def markdown_report(record: Record, pictures: list[str]) -> str:
+    """pictures: their paths, as seen from where the report will be."""
     figures = collect(record)
     machine = record["machine"]
     lines = ["<!-- SPDX-License-Identifier: Apache-2.0 -->", "# Fairlead beside its peers", ""]
@@ -312,6 +315,8 @@ def markdown_report(record: Record) -> str:
     lines += [f"* {line}" for line in peer_lines(record)]
     lines += wrapped(f"* {others_line(record)}", "", "  ")
     lines += ["", "## How", "", CONDITIONS, ""]
+    if pictures:
+        lines += ["## Pictures", "", *[f"![{Path(it).stem}]({it})" for it in pictures], ""]
     bars = bar_rows(figures)
     if len(bars) > 1:
         lines += ["## Bars", "", markdown_table(bars), ""]

@@ -184,6 +184,8 @@ class Lab:
         self.host.run("ip", "address", "del", f"{HOST_OTHER_IP6}/64", "dev", "eth1")
         self._link_box()
         self._choose_congestion()
+        # Datagrams part before they leave the client, as they would on a wire.
+        self.client.run("ethtool", "-K", "eth0", "tx-udp-segmentation", "off")
         # Connections are opened faster than ports come back from TIME_WAIT.
         set_sysctl(self.client, "net/ipv4/ip_local_port_range", "1024 65535")
         set_sysctl(self.client, "net/ipv4/tcp_tw_reuse", "1")

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Datagrams. Each client is a socket, thus a source port, of its own. Segmentation offload is not
- * used: a train of datagrams would reach the proxy as one, which no remote client can bring about.
+ * Datagrams. Each client is a socket, thus a source port, of its own. Those that it sends at a time
+ * are handed to the kernel as one (UDP_SEGMENT), so that the processors are left to the proxy; the
+ * link of the client is set up so that they part before they leave it, as those of a remote client
+ * would come.
  *
  * Without replies, as many are sent as can be, and the backend counts what arrives. With replies,
  * each client has `window` datagrams under way, and counts the answers.
@@ -9,6 +11,8 @@
 #include "load.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +25,8 @@
 #define LOST_NS 50000000
 #define HOLD_TRIES 50
 #define HOLD_WAIT_US 100000
+/* What the kernel takes at a time. */
+#define DATAGRAMS_BYTES_MAX 65000
 /* Of one client in a row, when there are more. */
 #define TURN 4
 
@@ -32,7 +38,7 @@ struct client {
 
 struct batch {
 	struct mmsghdr messages[BATCH];
-	struct iovec out;
+	struct iovec out[BATCH];
 	struct iovec in;
 	char data[DATAGRAM_MAX_BYTES];
 	char scratch[DATAGRAM_MAX_BYTES];
@@ -43,18 +49,27 @@ static struct batch *new_batch(const struct options *options, char kind)
 	struct batch *batch = allocate(1, sizeof(*batch));
 
 	batch->data[0] = kind;
-	batch->out = (struct iovec){ batch->data, (size_t)options->size };
+	for (size_t i = 0; i < BATCH; i++)
+		batch->out[i] = (struct iovec){ batch->data, (size_t)options->size };
 	/* All go to the same place, as nobody reads them. */
 	batch->in = (struct iovec){ batch->scratch, sizeof(batch->scratch) };
 	return batch;
 }
 
+/* Returns how many were sent. */
 static int send_batch(struct batch *batch, int fd, long count)
 {
-	for (long i = 0; i < count; i++)
-		batch->messages[i].msg_hdr = (struct msghdr){ .msg_iov = &batch->out,
-							      .msg_iovlen = 1 };
-	return sendmmsg(fd, batch->messages, (unsigned int)count, 0);
+	long most = DATAGRAMS_BYTES_MAX / (long)batch->out[0].iov_len, sent = 0;
+
+	while (sent < count) {
+		long part = count - sent < most ? count - sent : most;
+		struct msghdr message = { .msg_iov = batch->out, .msg_iovlen = (size_t)part };
+
+		if (sendmsg(fd, &message, MSG_DONTWAIT) < 0)
+			break;
+		sent += part;
+	}
+	return (int)sent;
 }
 
 static int receive_batch(struct batch *batch, int fd)
@@ -72,6 +87,7 @@ static struct client *open_clients(struct worker *worker)
 	for (long i = 0; i < worker->connections; i++) {
 		clients[i].fd = connect_to(worker->options, SOCK_DGRAM);
 		set_nonblocking(clients[i].fd);
+		set_option(clients[i].fd, IPPROTO_UDP, UDP_SEGMENT, (int)worker->options->size);
 	}
 	return clients;
 }

@@ -181,7 +181,7 @@ def test_wide_tables_are_turned_and_cut() -> None:
 def test_the_reports_name_peers_that_are_missing() -> None:
     given = record(bulk(1, "fairlead", 20))
     given["peers"]["socat"] = {"title": "socat", "missing": "socat"}
-    for text in (report.text_report(given), report.markdown_report(given)):
+    for text in (report.text_report(given), report.markdown_report(given, [])):
         assert "socat: socat, missing: socat" in text
 
 
