@@ -2,10 +2,10 @@
 #include "publish/publisher.h"
 
 #include <errno.h>
-#include <sched.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/processors.h"
 #include "net/socket.h"
 #include "publish/listener.h"
 
@@ -76,11 +76,8 @@ static void on_session_ended(void *context, const struct relay_route *route,
 /* One for each processor that this process may use, unless the operator knows better. */
 static uint32_t threads_most(const struct settings *settings)
 {
-	uint64_t most = settings->threads_most;
-	cpu_set_t processors;
+	uint64_t most = settings->threads_most > 0 ? settings->threads_most : processors_count();
 
-	if (most == 0 && sched_getaffinity(0, sizeof(processors), &processors) == 0)
-		most = (uint64_t)CPU_COUNT(&processors);
 	return (uint32_t)(most > settings->threads_least ? most : settings->threads_least);
 }
 

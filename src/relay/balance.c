@@ -3,9 +3,11 @@
 
 #include <string.h>
 
-/* A thread that is so busy may have work waiting. */
-#define BUSY_SHARE 850
+/* For how long a thread must be busy for a further one to be worth it. */
 #define BUSY_PERIODS 2
+
+/* What must be left of a processor for it. */
+#define IDLE_LEAST 500
 
 /* What all threads but one may be busy with, each, for one to be too many; and for how long. */
 #define IDLE_SHARE 500
@@ -44,7 +46,7 @@ static struct balance_order done(struct balance *balance, enum balance_action ac
 }
 
 struct balance_order balance_decide(struct balance *balance, const uint32_t *shares, uint32_t count,
-				    uint32_t least, uint32_t most)
+				    uint32_t idle, uint32_t least, uint32_t most)
 {
 	uint32_t busiest = 0, idlest = 0, sum = 0;
 	struct balance_order order;
@@ -55,7 +57,8 @@ struct balance_order balance_decide(struct balance *balance, const uint32_t *sha
 		busiest = shares[i] > shares[busiest] ? i : busiest;
 		idlest = shares[i] < shares[idlest] ? i : idlest;
 	}
-	balance->busy_periods = shares[busiest] >= BUSY_SHARE ? balance->busy_periods + 1 : 0;
+	balance->busy_periods = shares[busiest] >= BALANCE_BUSY_SHARE ? balance->busy_periods + 1
+								      : 0;
 	balance->idle_periods = sum <= IDLE_SHARE * (count - 1) ? balance->idle_periods + 1 : 0;
 	if (balance->pause > 0) {
 		balance->pause--;
@@ -70,7 +73,7 @@ struct balance_order balance_decide(struct balance *balance, const uint32_t *sha
 		order.permille = 500 * (shares[busiest] - shares[idlest]) / shares[busiest];
 		return order;
 	}
-	if (count < most && balance->busy_periods >= BUSY_PERIODS)
+	if (count < most && balance->busy_periods >= BUSY_PERIODS && idle >= IDLE_LEAST)
 		return done(balance, BALANCE_START);
 	return (struct balance_order){ .action = BALANCE_NOTHING };
 }

@@ -37,9 +37,16 @@ struct balance_order {
 
 void balance_init(struct balance *balance);
 
-/* At the end of a period: the shares of all threads, the owner's first. */
+/*
+ * At the end of a period: the shares of all threads, the owner's first. idle: of the machine's
+ * processors together, in thousandths of one. One that has nothing to give makes a further thread
+ * useless: it would only take turns with the others.
+ */
 struct balance_order balance_decide(struct balance *balance, const uint32_t *shares, uint32_t count,
-				    uint32_t least, uint32_t most);
+				    uint32_t idle, uint32_t least, uint32_t most);
+
+/* A thread that is so busy may have work waiting: of such a period `idle` is of interest. */
+#define BALANCE_BUSY_SHARE 850
 
 /* The thread for the next connection: in turns, more of them to those with more time left. */
 uint32_t balance_pick(struct balance *balance, uint32_t count);

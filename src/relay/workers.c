@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/clock.h"
+#include "base/processors.h"
 #include "net/socket.h"
 #include "relay/handover.h"
 
@@ -298,13 +299,39 @@ static bool can_share(const struct workers *workers)
 	return !workers->retiring && (workers->count > 1 || workers->relay->flows.used > 1);
 }
 
+static bool any_is_busy(const uint32_t *shares, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (shares[i] >= BALANCE_BUSY_SHARE)
+			return true;
+	return false;
+}
+
+/*
+ * What the machine had left since it was last asked. Only while a thread is busy; what it was before
+ * that is of no interest, and so the first time the answer is nothing.
+ */
+static uint32_t take_idle(struct workers *workers)
+{
+	uint64_t now_ns = workers->loop->now_ns, idle_ns = processors_idle_ns();
+	uint64_t period_ns = now_ns - workers->idle_at_ns, since_ns = idle_ns - workers->idle_ns;
+
+	workers->idle_at_ns = now_ns;
+	workers->idle_ns = idle_ns;
+	return period_ns > 3 * BALANCE_PERIOD_NS ? 0 : (uint32_t)(since_ns * 1000 / period_ns);
+}
+
 static void balance(struct workers *workers)
 {
 	uint32_t shares[WORKERS_MAX];
 	struct balance_order order;
+	uint32_t idle;
 
 	take_shares(workers, shares);
-	order = balance_decide(&workers->balance, shares, workers->count, workers->least,
+	idle = workers->count < workers->most && any_is_busy(shares, workers->count)
+		       ? take_idle(workers)
+		       : 0;
+	order = balance_decide(&workers->balance, shares, workers->count, idle, workers->least,
 			       workers->most);
 	if (order.action == BALANCE_START && can_share(workers))
 		(void)start_one(workers);

@@ -36,6 +36,7 @@ struct workers {
 		*threads[WORKERS_MAX]; /* [0]: the mailbox of the owner's, once there are others */
 	uint64_t busy_ns[WORKERS_MAX]; /* of each loop, at the end of the last period */
 	uint64_t period_ns;	       /* when that was */
+	uint64_t idle_ns, idle_at_ns;  /* of the machine, when a thread was busy last */
 	struct balance balance;
 	struct timeout_queue balancing;
 	struct timeout tick;

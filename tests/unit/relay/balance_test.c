@@ -4,11 +4,13 @@
 #include "relay/balance.h"
 
 static struct balance balance;
+static uint32_t idle;
 
 static int setup(void **state)
 {
 	(void)state;
 	balance_init(&balance);
+	idle = 1000;
 	return 0;
 }
 
@@ -20,7 +22,7 @@ static struct balance_order repeat(uint32_t periods, uint32_t first, uint32_t se
 	struct balance_order order = { .action = BALANCE_NOTHING };
 
 	for (uint32_t i = 0; i < periods && order.action == BALANCE_NOTHING; i++)
-		order = balance_decide(&balance, shares, count, least, most);
+		order = balance_decide(&balance, shares, count, idle, least, most);
 	return order;
 }
 
@@ -36,6 +38,16 @@ static void busy_thread_gets_company(void **state)
 	(void)state;
 	assert_int_equal(repeat(1, 1000, 0, 1, 1, 2).action, BALANCE_NOTHING);
 	assert_int_equal(repeat(1, 900, 0, 1, 1, 2).action, BALANCE_START);
+}
+
+/* Where nothing is left of the machine, another thread would take turns with those that are. */
+static void machine_with_nothing_left_gets_no_more_threads(void **state)
+{
+	(void)state;
+	idle = 400;
+	assert_int_equal(repeat(1000, 1000, 0, 1, 1, 2).action, BALANCE_NOTHING);
+	idle = 500;
+	assert_int_equal(repeat(1, 1000, 0, 1, 1, 2).action, BALANCE_START);
 }
 
 static void burst_of_a_moment_is_no_reason(void **state)
@@ -97,7 +109,7 @@ static void connections_go_where_there_is_time(void **state)
 	uint32_t picks[3] = { 0 };
 
 	(void)state;
-	(void)balance_decide(&balance, shares, 3, 1, 3);
+	(void)balance_decide(&balance, shares, 3, 0, 1, 3);
 	for (int i = 0; i < 1250; i++)
 		picks[balance_pick(&balance, 3)]++;
 	assert_in_range(picks[0], 299, 301);
@@ -120,6 +132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_BALANCE(idle_thread_stays_alone),
 		WITH_BALANCE(busy_thread_gets_company),
+		WITH_BALANCE(machine_with_nothing_left_gets_no_more_threads),
 		WITH_BALANCE(burst_of_a_moment_is_no_reason),
 		WITH_BALANCE(limits_are_kept),
 		WITH_BALANCE(uneven_threads_move_half_of_the_difference),

@@ -8,10 +8,17 @@
 #include <poll.h>
 
 #include "base/clock.h"
+#include "base/processors.h"
 #include "net/socket.h"
 #include "relay/workers.h"
 
 enum { THREADS = 4, SESSIONS = 40 };
+
+/* Instead of base/processors.c: as if one processor of the machine were idle all the time. */
+uint64_t processors_idle_ns(void)
+{
+	return clock_now_ns();
+}
 
 static struct budget budget;
 static struct relay relay;
@@ -232,6 +239,7 @@ static void room_on_another_thread_is_told_to_the_owner(void **state)
 }
 
 static uint32_t threads_left;
+static bool spins;
 
 static bool thread_has_ended(void)
 {
@@ -256,6 +264,46 @@ static void sessions_outlive_their_threads(void **state)
 	run_until(all_have_ended);
 }
 
+static bool spin(void *context)
+{
+	(void)context;
+	if (!spins)
+		return false;
+	for (uint64_t until_ns = clock_now_ns() + NS_PER_MS; clock_now_ns() < until_ns;)
+		;
+	return true;
+}
+
+static bool thread_has_come(void)
+{
+	return workers.count == 2;
+}
+
+static bool thread_has_gone(void)
+{
+	return workers.count == 1 && !workers.retiring;
+}
+
+static void thread_comes_with_load_and_goes_with_it(void **state)
+{
+	(void)state;
+	workers_fini(&workers);
+	list_remove(&workers.balancing.node);
+	loop.works_used = 2; /* those of the relay; the third was of what has been ended */
+	workers_init(&workers, &relay, 1, 2);
+	assert_int_equal(workers.count, 1);
+	loop_add_work(&loop, spin, NULL);
+	open_sessions();
+	spins = true;
+	run_until(thread_has_come);
+	assert_all_carry_bytes();
+	spins = false;
+	run_until(thread_has_gone);
+	assert_all_carry_bytes();
+	close_sessions();
+	run_until(all_have_ended);
+}
+
 int main(void)
 {
 #define WITH_WORKERS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -266,6 +314,7 @@ int main(void)
 		WITH_WORKERS(ends_worth_telling_are_told_to_the_owner),
 		WITH_WORKERS(room_on_another_thread_is_told_to_the_owner),
 		WITH_WORKERS(sessions_outlive_their_threads),
+		WITH_WORKERS(thread_comes_with_load_and_goes_with_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
