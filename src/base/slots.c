@@ -177,10 +177,8 @@ void *slots_at(const struct slots *slots, uint32_t index)
 	return slot;
 }
 
-void *slots_next(const struct slots *slots, const void *item)
+void *slots_from(const struct slots *slots, uint32_t index)
 {
-	uint32_t index = item ? ((const struct slot *)item)->index + 1 : 0;
-
 	for (; index / SLOTS_PER_CHUNK < slots->chunks_end; index++) {
 		struct slots_chunk *chunk = chunk_at(slots, index / SLOTS_PER_CHUNK);
 		struct slot *slot;
@@ -194,4 +192,9 @@ void *slots_next(const struct slots *slots, const void *item)
 			return slot;
 	}
 	return NULL;
+}
+
+void *slots_next(const struct slots *slots, const void *item)
+{
+	return slots_from(slots, item ? ((const struct slot *)item)->index + 1 : 0);
 }

@@ -68,6 +68,9 @@ void *slots_find(const struct slots *slots, uint32_t index, uint32_t generation)
 /* The item at an index that is known to be taken. */
 void *slots_at(const struct slots *slots, uint32_t index);
 
+/* The first item taken at that index or behind it, NULL if there is none. */
+void *slots_from(const struct slots *slots, uint32_t index);
+
 /*
  * Walks all items taken: NULL starts; returns NULL at the end. The one returned may be given back.
  */

@@ -18,7 +18,7 @@
 #include "loop/loop.h"
 
 /* Of one message. */
-#define MAILBOX_BYTES_MAX 320
+#define MAILBOX_BYTES_MAX 400
 
 /* A turn of a busy thread takes a millisecond or so: what others think of meanwhile must fit. */
 #define MAILBOX_MESSAGES_MAX 128

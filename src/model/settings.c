@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/settings.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
@@ -100,6 +101,39 @@ static int set_log(struct settings *settings, const char *text, struct error *er
 	}
 	return error_set(err, -EINVAL,
 			 "FAIRLEAD_LOG=%.40s is none of auto, journal, syslog, stderr, off", text);
+}
+
+/* FAIRLEAD_CONNECT_TIMEOUT has the key connect_timeout. */
+static bool has_key(const char *variable, const char *key)
+{
+	variable += strlen("FAIRLEAD_");
+	while (*key != '\0' && tolower((unsigned char)*variable) == *key) {
+		variable++;
+		key++;
+	}
+	return *key == '\0' && *variable == '\0';
+}
+
+int settings_set(struct settings *settings, const char *key, const char *text, struct error *err)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (has_key(table[i].variable, key))
+			return set_one(settings, &table[i], text, err);
+	return has_key("FAIRLEAD_LOG", key) ? set_log(settings, text, err) : -ENOENT;
+}
+
+bool settings_equal(const struct settings *a, const struct settings *b)
+{
+	bool equal = a->log == b->log;
+
+#define DURATION(field, variable, standard, least, most, meaning) \
+	equal = equal && a->field == b->field;
+#define NUMBER(field, variable, standard, least, most, meaning) \
+	equal = equal && a->field == b->field;
+#include "model/settings.def"
+#undef DURATION
+#undef NUMBER
+	return equal;
 }
 
 static int check_threads(const struct settings *settings, struct error *err)

@@ -3,6 +3,7 @@
 #ifndef FAIRLEAD_MODEL_SETTINGS_H
 #define FAIRLEAD_MODEL_SETTINGS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -26,6 +27,14 @@ void settings_init(struct settings *settings);
  * unchanged.
  */
 int settings_from_environment(struct settings *settings, struct error *err);
+
+/*
+ * Sets one by its key: that of its variable in small letters, without FAIRLEAD_, as
+ * "connect_timeout". Returns 0, -ENOENT where there is no such key, or -EINVAL with a sentence.
+ */
+int settings_set(struct settings *settings, const char *key, const char *text, struct error *err);
+
+bool settings_equal(const struct settings *a, const struct settings *b);
 
 /* Writes a table of variables, defaults and meanings, for --help. */
 void settings_describe(int fd);

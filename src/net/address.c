@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 _Static_assert(sizeof(struct address) == 24,
 	       "address: is hashed as bytes, and so must not have holes");
 
@@ -98,6 +100,28 @@ int address_parse_ip(const char *text, struct address *ret)
 	return 0;
 }
 
+int address_parse(const char *text, struct address *ret)
+{
+	const char *colon = strrchr(text, ':');
+	size_t length = colon ? (size_t)(colon - text) : 0;
+	char ip[ADDRESS_TEXT_MAX];
+	struct address parsed;
+	uint64_t port;
+	bool brackets;
+
+	if (length < 2 || length >= sizeof(ip) ||
+	    text_parse_number(colon + 1, strlen(colon + 1), 65535, &port) < 0 || port == 0)
+		return -EINVAL;
+	brackets = text[0] == '[' && text[length - 1] == ']';
+	(void)snprintf(ip, sizeof(ip), "%.*s", (int)length - 2 * brackets, text + brackets);
+	if (address_parse_ip(ip, &parsed) < 0 || (!brackets && strchr(ip, ':')) ||
+	    (brackets && !strchr(ip, ':')))
+		return -EINVAL;
+	parsed.port = (uint16_t)port;
+	*ret = parsed;
+	return 0;
+}
+
 const char *address_format_ip(const struct address *address, char buffer[ADDRESS_TEXT_MAX])
 {
 	char name[IF_NAMESIZE];
@@ -149,4 +173,35 @@ bool address_is_unspecified(const struct address *address)
 	static const uint8_t none[sizeof(address->ip)];
 
 	return memcmp(address->ip, none, sizeof(none)) == 0;
+}
+
+bool address_is_loopback(const struct address *address)
+{
+	static const uint8_t loopback6[16] = { [15] = 1 };
+
+	if (address->family == AF_INET)
+		return address->ip[0] == 127;
+	return address->family == AF_INET6 &&
+	       memcmp(address->ip, loopback6, sizeof(loopback6)) == 0;
+}
+
+bool address_is_connectable(const struct address *address)
+{
+	return !address_is_unspecified(address) && !address_is_multicast(address) &&
+	       (!address_is_link_local(address) || address->scope != 0);
+}
+
+bool address_is_sound(const struct address *address)
+{
+	static const uint8_t zeros[16];
+	struct sockaddr_storage storage;
+	struct address again;
+
+	if (address->family != AF_INET && address->family != AF_INET6)
+		return false;
+	if (address->family == AF_INET && memcmp(address->ip + 4, zeros, 12) != 0)
+		return false;
+	(void)address_to_sockaddr(address, address->family, &storage);
+	address_from_sockaddr(&storage, &again);
+	return address_equal(address, &again);
 }

@@ -41,6 +41,12 @@ socklen_t address_to_sockaddr(const struct address *address, int socket_family,
  */
 int address_parse_ip(const char *text, struct address *ret);
 
+/*
+ * Parses an address with its port, as address_format() writes it: "192.0.2.1:80", "[::]:80".
+ * Returns 0 or -EINVAL; a port of 0 is none.
+ */
+int address_parse(const char *text, struct address *ret);
+
 /* "192.0.2.1:80" or "[2001:db8::1]:80"; returns the buffer. */
 const char *address_format(const struct address *address, char buffer[ADDRESS_TEXT_MAX]);
 
@@ -51,5 +57,12 @@ bool address_equal(const struct address *a, const struct address *b);
 bool address_is_link_local(const struct address *address);
 bool address_is_multicast(const struct address *address);
 bool address_is_unspecified(const struct address *address); /* 0.0.0.0, :: */
+bool address_is_loopback(const struct address *address);    /* 127.0.0.0/8, ::1 */
+
+/* Whether one can connect to it: a single host, whose interface is known. */
+bool address_is_connectable(const struct address *address);
+
+/* Whether bytes from elsewhere are an address as it would be made here: nothing where nothing is. */
+bool address_is_sound(const struct address *address);
 
 #endif

@@ -199,9 +199,28 @@ void socket_local_address(int fd, struct address *ret)
 	address_from_sockaddr(&storage, ret);
 }
 
+void socket_peer_address(int fd, struct address *ret)
+{
+	struct sockaddr_storage storage = { .ss_family = AF_UNSPEC };
+	socklen_t length = sizeof(storage);
+
+	(void)getpeername(fd, (struct sockaddr *)&storage, &length);
+	address_from_sockaddr(&storage, ret);
+}
+
 int socket_family(int fd)
 {
 	return get_option(fd, SOL_SOCKET, SO_DOMAIN);
+}
+
+enum protocol socket_protocol(int fd)
+{
+	int number = get_option(fd, SOL_SOCKET, SO_PROTOCOL);
+
+	for (int protocol = PROTOCOL_TCP; protocol <= PROTOCOL_SCTP; protocol++)
+		if (protocol_ip_number((enum protocol)protocol) == number)
+			return (enum protocol)protocol;
+	return PROTOCOL_TCP;
 }
 
 uint32_t socket_raise_limit(void)

@@ -67,11 +67,16 @@ int socket_take_error(int fd);
 /* What was written to the stream socket and the peer has not confirmed yet (SIOCOUTQ, tcp(7)). */
 uint32_t socket_unconfirmed_bytes(int fd);
 
-/* The address the socket is bound to. */
+/*
+ * The address the socket is bound to, and the one it is connected to; of family AF_UNSPEC where there
+ * is none.
+ */
 void socket_local_address(int fd, struct address *ret);
+void socket_peer_address(int fd, struct address *ret);
 
-/* The family of the socket, AF_INET or AF_INET6. */
+/* The family of the socket, AF_INET, AF_INET6 or AF_UNIX; and its protocol, TCP where it is none. */
 int socket_family(int fd);
+enum protocol socket_protocol(int fd);
 
 /* Raises the soft limit on open descriptors to the hard one and returns what is in force then. */
 uint32_t socket_raise_limit(void);

@@ -12,11 +12,22 @@
 /* When to try again after a shortage that no session of ours can end (ENFILE, ENOMEM). */
 #define RESUME_NS (100 * NS_PER_MS)
 
+/* How often a port that is being withdrawn is asked whether its last session has gone. */
+#define DRAIN_CHECK_NS (100 * NS_PER_MS)
+
+/* What epoll is to tell of the port follows from its state. */
+static void watch_again(struct publisher *publisher, struct published_port *port)
+{
+	if (port->fd >= 0)
+		(void)loop_rewatch(publisher->loop, port->fd,
+				   port->paused || port->held ? 0 : EPOLLIN,
+				   loop_ref_to(publisher->port_kind, &port->slot));
+}
+
 static void pause_port(struct publisher *publisher, struct published_port *port, int error)
 {
 	port->paused = true;
-	(void)loop_rewatch(publisher->loop, port->fd, 0,
-			   loop_ref_to(publisher->port_kind, &port->slot));
+	watch_again(publisher, port);
 	timeout_start(&publisher->resume, &publisher->resuming, publisher->loop);
 	if (publisher->observer.paused)
 		publisher->observer.paused(publisher->observer.context, port, error);
@@ -29,10 +40,27 @@ static void resume_ports(struct publisher *publisher)
 		if (!port->paused)
 			continue;
 		port->paused = false;
-		(void)loop_rewatch(publisher->loop, port->fd, EPOLLIN,
-				   loop_ref_to(publisher->port_kind, &port->slot));
+		watch_again(publisher, port);
 	}
 }
+
+void publisher_hold(struct publisher *publisher, struct published_port *port)
+{
+	if (port->held)
+		return;
+	port->held = true;
+	watch_again(publisher, port);
+}
+
+void publisher_release(struct publisher *publisher, struct published_port *port)
+{
+	if (!port->held)
+		return;
+	port->held = false;
+	watch_again(publisher, port);
+}
+
+static void drain_expired(void *context, struct timeout *timeout);
 
 static void resume_expired(void *context, struct timeout *timeout)
 {
@@ -47,7 +75,7 @@ static void port_event(void *context, struct loop_ref ref, uint32_t events)
 	int r;
 
 	(void)events;
-	if (!port || port->paused)
+	if (!port || port->paused || port->held || port->fd < 0)
 		return;
 	if (port->rule.protocol == PROTOCOL_UDP) {
 		udp_port_receive(&publisher->relay, &port->udp);
@@ -58,19 +86,23 @@ static void port_event(void *context, struct loop_ref ref, uint32_t events)
 		pause_port(publisher, port, -r);
 }
 
+static void on_session_ended(void *context, const struct session_end *end)
+{
+	const struct publisher *publisher = context;
+
+	publisher->observer.session_ended(publisher->observer.context, end);
+}
+
+static void on_session_logged(void *context, const struct session_end *end)
+{
+	const struct publisher *publisher = context;
+
+	publisher->observer.session_logged(publisher->observer.context, end);
+}
+
 static void on_room(void *context)
 {
 	resume_ports(context);
-}
-
-static void on_session_ended(void *context, const struct relay_route *route,
-			     const struct address *client, enum end_reason reason, int error)
-{
-	struct publisher *publisher = context;
-
-	if (publisher->observer.session_ended)
-		publisher->observer.session_ended(publisher->observer.context, route->owner, client,
-						  reason, error);
 }
 
 /* One for each processor that this process may use, unless the operator knows better. */
@@ -91,9 +123,11 @@ void publisher_init(struct publisher *publisher, struct loop *loop, const struct
 		.udp_idle_timeout_ns = settings->udp_idle_timeout_ns,
 		.keepalive_s = (uint32_t)((settings->keepalive_ns + NS_PER_S - 1) / NS_PER_S),
 		.udp_clients_max = (uint32_t)settings->udp_clients_max,
+		.tells_addresses = observer->session_logged,
 	};
 	const struct relay_observer relay_observer = {
-		.session_ended = on_session_ended,
+		.session_ended = observer->session_ended ? on_session_ended : NULL,
+		.session_logged = observer->session_logged ? on_session_logged : NULL,
 		.has_room = on_room,
 		.context = publisher,
 	};
@@ -104,8 +138,9 @@ void publisher_init(struct publisher *publisher, struct loop *loop, const struct
 	publisher->port_kind = loop_add_kind(loop, port_event, publisher);
 	timeout_queue_init(&publisher->resuming, loop, RESUME_NS, resume_expired, publisher);
 	timeout_init(&publisher->resume);
-	budget_init(&publisher->budget, descriptors_max);
-	relay_init(&publisher->relay, loop, &relay_settings, &publisher->budget, &relay_observer);
+	timeout_queue_init(&publisher->draining, loop, DRAIN_CHECK_NS, drain_expired, publisher);
+	relay_shared_init(&publisher->shared, descriptors_max);
+	relay_init(&publisher->relay, loop, &relay_settings, &publisher->shared, &relay_observer);
 	workers_init(&publisher->workers, &publisher->relay, (uint32_t)settings->threads_least,
 		     threads_most(settings));
 }
@@ -134,6 +169,20 @@ static int take_socket(const struct rule *rule, int fd, int *opened, struct erro
 	return *opened;
 }
 
+static void socket_init(struct publisher *publisher, struct published_port *port, int fd)
+{
+	enum protocol protocol = port->rule.protocol;
+
+	if (protocol == PROTOCOL_UDP) {
+		udp_port_init(&port->udp, fd, &port->route);
+		return;
+	}
+	/* inherited by every connection that comes from now on */
+	socket_tune_stream(fd, protocol);
+	socket_keep_alive(fd, protocol, publisher->relay.settings.keepalive_s);
+	port->backlog_is_tuned = false;
+}
+
 static void port_init(struct publisher *publisher, struct published_port *port,
 		      const struct rule *rule, int fd)
 {
@@ -141,21 +190,23 @@ static void port_init(struct publisher *publisher, struct published_port *port,
 
 	port->fd = fd;
 	port->rule = *rule;
-	port->route.protocol = rule->protocol;
-	port->route.target = rule->container;
-	port->route.owner = port;
+	relay_route_init(&port->route, rule->protocol, &rule->container, port);
+	timeout_init(&port->drain);
 	port->burst = 1;
 	if (rule->host.port == 0) {
 		socket_local_address(fd, &local);
 		port->rule.host.port = local.port;
 	}
-	if (rule->protocol == PROTOCOL_UDP) {
-		udp_port_init(&port->udp, fd, &port->route);
-		return;
-	}
-	/* inherited by every connection that comes from now on */
-	socket_tune_stream(fd, rule->protocol);
-	socket_keep_alive(fd, rule->protocol, publisher->relay.settings.keepalive_s);
+	socket_init(publisher, port, fd);
+}
+
+static int watch(struct publisher *publisher, struct published_port *port, int fd,
+		 struct error *err)
+{
+	int r = loop_watch(publisher->loop, fd, EPOLLIN,
+			   loop_ref_to(publisher->port_kind, &port->slot));
+
+	return r < 0 ? error_set(err, r, "epoll_ctl: %s", error_name(r)) : 0;
 }
 
 struct published_port *publisher_add(struct publisher *publisher, const struct rule *rule, int fd,
@@ -163,7 +214,6 @@ struct published_port *publisher_add(struct publisher *publisher, const struct r
 {
 	OWNED_FD opened = -1;
 	struct published_port *port;
-	int r;
 
 	fd = take_socket(rule, fd, &opened, err);
 	if (fd < 0)
@@ -174,24 +224,116 @@ struct published_port *publisher_add(struct publisher *publisher, const struct r
 		return NULL;
 	}
 	port_init(publisher, port, rule, fd);
-	r = loop_watch(publisher->loop, fd, EPOLLIN,
-		       loop_ref_to(publisher->port_kind, &port->slot));
-	if (r < 0) {
+	if (watch(publisher, port, fd, err) < 0) {
 		slots_give(&publisher->ports, port);
-		error_set(err, r, "epoll_ctl: %s", error_name(r));
 		return NULL;
 	}
 	(void)fd_take(&opened);
-	budget_take(&publisher->budget, 1);
+	budget_take(&publisher->shared.budget, 1);
 	return port;
+}
+
+void publisher_stop_listening(struct publisher *publisher, struct published_port *port)
+{
+	if (port->fd < 0)
+		return;
+	if (port->rule.protocol == PROTOCOL_UDP)
+		udp_end_clients(&publisher->relay, &port->route);
+	fd_close(&port->fd);
+	budget_give(&publisher->shared.budget, 1);
+}
+
+int publisher_listen_again(struct publisher *publisher, struct published_port *port,
+			   struct error *err)
+{
+	OWNED_FD fd = socket_listen(port->rule.protocol, &port->rule.host, err);
+
+	if (fd < 0 || watch(publisher, port, fd, err) < 0)
+		return err->code;
+	socket_init(publisher, port, fd);
+	port->fd = fd_take(&fd);
+	budget_take(&publisher->shared.budget, 1);
+	return 0;
+}
+
+static void give_port(struct publisher *publisher, struct published_port *port)
+{
+	timeout_stop(&port->drain);
+	if (port->fd >= 0)
+		budget_give(&publisher->shared.budget, 1);
+	fd_close(&port->fd);
+	slots_give(&publisher->ports, port);
+}
+
+void publisher_remove_all(struct publisher *publisher, struct published_port *const *ports,
+			  size_t count)
+{
+	if (count == 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		ports[i]->route.withdrawn = true;
+	workers_drop_withdrawn(&publisher->workers, false);
+	for (size_t i = 0; i < count; i++)
+		give_port(publisher, ports[i]);
 }
 
 void publisher_remove(struct publisher *publisher, struct published_port *port)
 {
-	workers_drop_route(&publisher->workers, &port->route);
-	fd_close(&port->fd);
-	budget_give(&publisher->budget, 1);
-	slots_give(&publisher->ports, port);
+	publisher_remove_all(publisher, &port, 1);
+}
+
+/* Its number of sessions is looked at again and again: they end on any thread. */
+static void drain_expired(void *context, struct timeout *timeout)
+{
+	struct publisher *publisher = context;
+	struct published_port *port = container_of(timeout, struct published_port, drain);
+
+	if (port->route.counters.open == 0 || publisher->loop->now_ns >= port->drained_until_ns)
+		publisher_remove(publisher, port);
+	else
+		timeout_start(timeout, &publisher->draining, publisher->loop);
+}
+
+void publisher_drain(struct publisher *publisher, struct published_port *port, uint64_t drain_ns)
+{
+	publisher_stop_listening(publisher, port);
+	port->drained_until_ns = publisher->loop->now_ns + drain_ns;
+	timeout_start(&port->drain, &publisher->draining, publisher->loop);
+}
+
+static bool moves(const struct published_port *port, const struct rule *rule)
+{
+	return !address_equal(&port->rule.container, &rule->container);
+}
+
+static void change(struct published_port *port, const struct rule *rule)
+{
+	port->route.has_moved = port->route.has_moved || moves(port, rule);
+	port->route.target = rule->container;
+	port->rule = *rule;
+}
+
+void publisher_change_all(struct publisher *publisher, struct published_port *const *ports,
+			  const struct rule *const *rules, size_t count)
+{
+	if (count == 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (rules[i]->protocol == PROTOCOL_UDP && moves(ports[i], rules[i]))
+			udp_end_clients(&publisher->relay, &ports[i]->route);
+	workers_pause(&publisher->workers);
+	for (size_t i = 0; i < count; i++)
+		change(ports[i], rules[i]);
+	workers_resume(&publisher->workers);
+}
+
+bool publisher_has_sessions(const struct publisher *publisher)
+{
+	for (struct published_port *port = publisher_next(publisher, NULL); port;
+	     port = publisher_next(publisher, port))
+		if (port->route.counters.open > 0)
+			return true;
+	return false;
 }
 
 struct published_port *publisher_next(const struct publisher *publisher,

@@ -9,8 +9,8 @@
 #include "base/fd.h"
 #include "net/socket.h"
 #include "relay/handover.h"
+#include "relay/internal.h"
 #include "relay/opening.h"
-#include "relay/session.h"
 
 /*
  * A container that takes 4 KiB of kernel memory for its two sockets should not cost more than a
@@ -44,23 +44,32 @@ static void close_side(struct flow_side *side, bool reset)
 		fd_close(&side->fd);
 }
 
-void flow_tell_end(struct relay *relay, struct relay_route *route, const struct address *client,
-		   enum end_reason reason, int error)
+static uint64_t in_bytes(const struct flow *flow)
 {
-	route->counters.ended[reason]++;
-	if (relay->observer.session_ended)
-		relay->observer.session_ended(relay->observer.context, route, client, reason,
-					      error);
+	return flow->pumps[FLOW_CLIENT].moved_bytes;
 }
 
-static void count_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
+static uint64_t out_bytes(const struct flow *flow)
+{
+	return flow->pumps[FLOW_BACKEND].moved_bytes;
+}
+
+void flow_count_bytes(struct flow *flow)
 {
 	struct relay_counters *counters = &flow->route->counters;
 
-	counters->open--;
-	counters->in_bytes += flow->pumps[FLOW_CLIENT].moved_bytes;
-	counters->out_bytes += flow->pumps[FLOW_BACKEND].moved_bytes;
-	flow_tell_end(relay, flow->route, &flow->client, reason, error);
+	counters->in_bytes += in_bytes(flow) - flow->counted_in;
+	counters->out_bytes += out_bytes(flow) - flow->counted_out;
+	flow->counted_in = in_bytes(flow);
+	flow->counted_out = out_bytes(flow);
+}
+
+static void tell_end(struct relay *relay, struct session_end *end, enum end_reason reason,
+		     int error)
+{
+	end->reason = reason;
+	end->error = error;
+	relay_tell_end(relay, end);
 }
 
 /* Whether the end of the flow is none in order for that side. */
@@ -78,26 +87,49 @@ static void stop_pumping(struct relay *relay, struct flow *flow)
 		pump_release(&flow->pumps[side], &relay->pump_resources);
 }
 
+/* Closes it, and counts and tells that. */
+static void end_sides(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
+{
+	struct session_end end;
+
+	flow_describe(flow, &end.session);
+	if (relay->settings.tells_addresses)
+		flow_add_addresses(flow, &end.session);
+	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
+		close_side(&flow->sides[side], is_cut_off(flow, side, reason));
+	budget_give(relay->budget, FLOW_DESCRIPTORS);
+	flow_count_bytes(flow);
+	flow->route->counters.open--;
+	tell_end(relay, &end, reason, error);
+}
+
 void flow_abandon(struct relay *relay, const struct flow *flow)
 {
 	struct flow copy = *flow;
 
-	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
-		close_side(&copy.sides[side], true);
-	budget_give(relay->budget, FLOW_DESCRIPTORS);
-	count_end(relay, &copy, END_NO_MEMORY, ENOMEM);
+	end_sides(relay, &copy, END_NO_MEMORY, ENOMEM);
 }
 
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
 {
 	timeout_stop(&flow->timeout);
 	stop_pumping(relay, flow);
-	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
-		close_side(&flow->sides[side], is_cut_off(flow, side, reason));
-	budget_give(relay->budget, FLOW_DESCRIPTORS);
-	count_end(relay, flow, reason, error);
+	end_sides(relay, flow, reason, error);
 	slots_give(&relay->flows, flow);
 	relay_session_gone(relay);
+}
+
+void flow_refuse(struct relay *relay, struct relay_route *route, int client_fd,
+		 const struct address *client)
+{
+	struct session_end end = { .session = { .id = relay_next_id(relay),
+						.route = route,
+						.client = *client,
+						.started_ns = relay->loop->now_ns } };
+
+	socket_reset(&client_fd);
+	relay_cancel(relay);
+	tell_end(relay, &end, END_NO_MEMORY, ENOMEM);
 }
 
 /* Draining. */
@@ -357,6 +389,44 @@ void flow_backend_event(void *context, struct loop_ref ref, uint32_t events)
 }
 
 /* Timeouts. */
+
+/* Looking at it. */
+
+static enum session_state state_of(const struct flow *flow)
+{
+	if (flow->state == FLOW_OPEN)
+		return is_half_closed(flow) ? SESSION_HALF_CLOSED : SESSION_OPEN;
+	return flow->state == FLOW_DRAINING ? SESSION_CLOSING : SESSION_CONNECTING;
+}
+
+void flow_describe(const struct flow *flow, struct session *ret)
+{
+	*ret = (struct session){
+		.id = flow->id,
+		.route = flow->route,
+		.client = flow->client,
+		.started_ns = flow->started_ns,
+		.in_bytes = in_bytes(flow),
+		.out_bytes = out_bytes(flow),
+		.state = state_of(flow),
+	};
+}
+
+void flow_add_addresses(const struct flow *flow, struct session *session)
+{
+	const struct flow_side *client = &flow->sides[FLOW_CLIENT];
+	const struct flow_side *backend = &flow->sides[FLOW_BACKEND];
+
+	if (client->fd >= 0)
+		socket_local_address(client->fd, &session->host);
+	if (backend->fd < 0)
+		return;
+	socket_local_address(backend->fd, &session->source);
+	if (flow->route->has_moved)
+		socket_peer_address(backend->fd, &session->container);
+	else
+		session->container = flow->route->target;
+}
 
 int flow_watch(struct relay *relay, struct flow *flow, int side)
 {

@@ -64,7 +64,10 @@ struct flow {
 	struct list ready;
 	struct relay_route *route;
 	struct address client;
+	uint64_t id;
 	uint64_t started_ns;
+	uint64_t counted_in, counted_out; /* of the bytes, what the route's counters have */
+	struct session_meter meter;
 	uint64_t checkpoint_bytes;  /* OPEN: moved when the half-closed timeout was started */
 	uint64_t drained_until_ns;  /* DRAINING: when patience ends */
 	uint32_t unconfirmed_bytes; /* DRAINING: when last asked */
@@ -107,8 +110,17 @@ void flow_pump(struct relay *relay, struct flow *flow);
 /* Ends a flow that has no slot, for lack of memory for one. */
 void flow_abandon(struct relay *relay, const struct flow *flow);
 
-/* Counts the end of a session, and tells the observer. */
-void flow_tell_end(struct relay *relay, struct relay_route *route, const struct address *client,
-		   enum end_reason reason, int error);
+/* Resets a client for which there is no slot, and counts and tells that. */
+void flow_refuse(struct relay *relay, struct relay_route *route, int client_fd,
+		 const struct address *client);
+
+/* For sessions.c. */
+
+/* All but host, source and container, which cost system calls. */
+void flow_describe(const struct flow *flow, struct session *ret);
+void flow_add_addresses(const struct flow *flow, struct session *session);
+
+/* Adds what has been moved since the last time to the route's counters. */
+void flow_count_bytes(struct flow *flow);
 
 #endif

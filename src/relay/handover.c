@@ -2,7 +2,7 @@
 #include "relay/handover.h"
 
 #include "net/socket.h"
-#include "relay/session.h"
+#include "relay/internal.h"
 
 _Static_assert(sizeof(struct flow) <= MAILBOX_BYTES_MAX, "handover: a flow must fit a message");
 

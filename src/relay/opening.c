@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "net/socket.h"
 #include "relay/dial.h"
+#include "relay/internal.h"
 
 /* Clients in a row that had said nothing yet, after which only one of so many is looked at. */
 #define EARLY_MISSES_MAX 4
@@ -16,6 +17,8 @@ static void opened(struct relay *relay, struct flow *flow)
 	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
 
 	flow->state = FLOW_OPEN;
+	histogram_add(&flow->route->counters.connecting, &relay_connecting_bounds,
+		      relay->loop->now_ns - flow->started_ns);
 	flow_resume(relay, flow);
 	flow->sides[FLOW_CLIENT].writable = true;
 	backend->writable = true;
@@ -141,6 +144,7 @@ static void flow_init(struct relay *relay, struct flow *flow, struct relay_route
 {
 	flow->route = route;
 	flow->client = *client;
+	flow->id = relay_next_id(relay);
 	flow->started_ns = relay->loop->now_ns;
 	flow->considered = relay->handover.epoch;
 	flow->sides[FLOW_CLIENT].fd = client_fd;
@@ -160,9 +164,7 @@ void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 
 	route->counters.sessions++;
 	if (!flow) {
-		socket_reset(&client_fd);
-		relay_cancel(relay);
-		flow_tell_end(relay, route, client, END_NO_MEMORY, ENOMEM);
+		flow_refuse(relay, route, client_fd, client);
 		return;
 	}
 	route->counters.open++;

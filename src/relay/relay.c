@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "relay/flow.h"
+#include "relay/internal.h"
 #include "relay/opening.h"
-#include "relay/session.h"
 #include "relay/udp.h"
 
 /* Between two tries of a refused connect, or of one that found no descriptor. */
@@ -44,16 +44,17 @@ static void trim_expired(void *context, struct timeout *timeout)
 }
 
 void relay_init(struct relay *relay, struct loop *loop, const struct relay_settings *settings,
-		struct budget *budget, const struct relay_observer *observer)
+		struct relay_shared *shared, const struct relay_observer *observer)
 {
 	relay->loop = loop;
 	relay->settings = *settings;
 	relay->observer = *observer;
-	relay->budget = budget;
+	relay->shared = shared;
+	relay->budget = &shared->budget;
 	slots_init(&relay->flows, sizeof(struct flow), sizeof(struct flow));
 	list_init(&relay->ready);
 	relay->handover = (struct handover){ .to = NULL };
-	pump_resources_init(&relay->pump_resources, budget, relay->scratch);
+	pump_resources_init(&relay->pump_resources, relay->budget, relay->scratch);
 	relay->flow_kinds[FLOW_CLIENT] = loop_add_kind(loop, flow_client_event, relay);
 	relay->flow_kinds[FLOW_BACKEND] = loop_add_kind(loop, flow_backend_event, relay);
 	loop_add_work(loop, flow_work, relay);
@@ -70,7 +71,7 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	timeout_init(&relay->trim);
 }
 
-static void end_flows(struct relay *relay, const struct relay_route *route)
+void relay_drop_withdrawn(struct relay *relay, bool all)
 {
 	struct flow *next = slots_next(&relay->flows, NULL);
 
@@ -78,20 +79,15 @@ static void end_flows(struct relay *relay, const struct relay_route *route)
 		struct flow *flow = next;
 
 		next = slots_next(&relay->flows, flow);
-		if (!route || flow->route == route)
+		if (all || flow->route->withdrawn)
 			flow_end(relay, flow, END_STOPPED, 0);
 	}
-}
-
-void relay_drop_route(struct relay *relay, const struct relay_route *route)
-{
-	end_flows(relay, route);
-	udp_end_clients(relay, route);
+	udp_drop_withdrawn(relay, all);
 }
 
 void relay_fini(struct relay *relay)
 {
-	relay_drop_route(relay, NULL);
+	relay_drop_withdrawn(relay, true);
 	timeout_stop(&relay->trim);
 	udp_trim(relay);
 	slots_fini(&relay->flows);
@@ -118,6 +114,28 @@ bool relay_reserve(struct relay *relay)
 void relay_cancel(struct relay *relay)
 {
 	budget_give(relay->budget, FLOW_DESCRIPTORS);
+}
+
+uint64_t relay_next_id(struct relay *relay)
+{
+	return atomic_fetch_add_explicit(&relay->shared->last_session_id, 1,
+					 memory_order_relaxed) +
+	       1;
+}
+
+void relay_tell_end(struct relay *relay, struct session_end *end)
+{
+	struct relay_counters *counters = &end->session.route->counters;
+	const struct relay_observer *observer = &relay->observer;
+
+	end->ended_ns = relay->loop->now_ns;
+	counters->ended[end->reason]++;
+	histogram_add(&counters->lasting, &relay_lasting_bounds,
+		      end->ended_ns - end->session.started_ns);
+	if (observer->session_ended)
+		observer->session_ended(observer->context, end);
+	if (observer->session_logged)
+		observer->session_logged(observer->context, end);
 }
 
 static bool has_room_again(struct budget *budget)

@@ -6,8 +6,8 @@
  * there are no globals. Streams are flows (relay/flow.h), UDP clients are in relay/udp.h. The relay
  * does not know listeners, rules or who is allowed in: that is `publish`.
  *
- * What all sessions of one published port share is a route. It belongs to whoever publishes the
- * port, and must live until relay_drop_route() has ended the last session that uses it.
+ * What all sessions of one published port share is a route (relay/route.h). How sessions are looked
+ * at is in relay/sessions.h.
  */
 #ifndef FAIRLEAD_RELAY_RELAY_H
 #define FAIRLEAD_RELAY_RELAY_H
@@ -21,10 +21,9 @@
 #include "loop/timeout.h"
 #include "net/address.h"
 #include "net/datagram.h"
-#include "net/protocol.h"
-#include "relay/budget.h"
-#include "relay/end_reason.h"
 #include "relay/pump.h"
+#include "relay/session.h"
+#include "relay/shared.h"
 
 /* Times in nanoseconds; 0 switches the thing off. */
 struct relay_settings {
@@ -34,35 +33,16 @@ struct relay_settings {
 	uint64_t udp_idle_timeout_ns;
 	uint32_t keepalive_s;
 	uint32_t udp_clients_max;
-};
-
-/* Of all threads together. Sessions of TCP and SCTP count their bytes when they end. */
-struct relay_counters {
-	_Atomic uint64_t sessions;  /* started: TCP and SCTP connections, UDP clients */
-	_Atomic uint64_t open;	    /* of these, not ended */
-	_Atomic uint64_t in_bytes;  /* client to container */
-	_Atomic uint64_t out_bytes; /* container to client */
-	_Atomic uint64_t in_datagrams;
-	_Atomic uint64_t out_datagrams;
-	_Atomic uint64_t dropped_datagrams; /* no socket, no buffer, too long ... */
-	_Atomic uint64_t refused_datagrams; /* an ICMP error came back for them */
-	_Atomic uint64_t ended[END_REASONS];
-};
-
-struct relay_route {
-	enum protocol protocol;
-	struct address target;
-	struct relay_counters counters;
-	_Atomic uint8_t
-		early_misses; /* clients in a row that had said nothing when they were accepted */
-	void *owner;	      /* for the observer */
+	/* Whether ends are told with all addresses of the session, for two system calls each. */
+	bool tells_addresses;
 };
 
 /* What the owner of the relay is told. Any may be NULL. Called on the relay's thread. */
 struct relay_observer {
-	/* A session has ended. error is a positive errno where one caused it, else 0. */
-	void (*session_ended)(void *context, const struct relay_route *route,
-			      const struct address *client, enum end_reason reason, int error);
+	/* A session has ended. Workers tell of those only that are worth telling (end_reason.h). */
+	void (*session_ended)(void *context, const struct session_end *end);
+	/* The same, of all of them, and always on the thread on which it happens. */
+	void (*session_logged)(void *context, const struct session_end *end);
 	/* Descriptors have been given back after relay_reserve() had said no. */
 	void (*has_room)(void *context);
 	void *context;
@@ -88,7 +68,8 @@ struct relay {
 	struct loop *loop;
 	struct relay_settings settings;
 	struct relay_observer observer;
-	struct budget *budget;
+	struct relay_shared *shared;
+	struct budget *budget; /* that of shared */
 
 	struct slots flows; /* struct flow */
 	struct list ready;  /* flows that have more to do this turn */
@@ -115,18 +96,18 @@ struct relay {
 	uint8_t scratch[PUMP_COPY_BYTES];
 };
 
-/* Sets the relay up on a loop, with the budget that all relays share. It does not move afterwards. */
+/* Sets the relay up on a loop, with what all relays share. It does not move afterwards. */
 void relay_init(struct relay *relay, struct loop *loop, const struct relay_settings *settings,
-		struct budget *budget, const struct relay_observer *observer);
+		struct relay_shared *shared, const struct relay_observer *observer);
 
 /* Ends every session, the open ones with a reset, and frees all memory. */
 void relay_fini(struct relay *relay);
 
 /*
- * Ends the sessions of that route (NULL: of every route), with a reset of each side that has not
- * been told the end yet. Its counters are complete then.
+ * Ends the sessions of routes that have been withdrawn (or `all`), with a reset of each side that
+ * has not been told the end yet. Their counters are complete then.
  */
-void relay_drop_route(struct relay *relay, const struct relay_route *route);
+void relay_drop_withdrawn(struct relay *relay, bool all);
 
 /*
  * Takes the descriptors for one more connection from the budget. If there are not enough, returns

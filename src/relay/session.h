@@ -1,17 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What flows and UDP clients have in common, within the relay. */
+/*
+ * Sessions as their owner sees them, whatever their protocol: what is told of one that ends, and of
+ * those that are open.
+ */
 #ifndef FAIRLEAD_RELAY_SESSION_H
 #define FAIRLEAD_RELAY_SESSION_H
 
-#include "relay/relay.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-/*
- * A session has given its slot and descriptors back: tells who waits for room, and plans the
- * tidying up.
- */
-void relay_session_gone(struct relay *relay);
+#include "net/address.h"
+#include "relay/route.h"
 
-/* Takes so many from the budget, or returns false. Gives up idle pipes for it. */
-bool relay_take_descriptors(struct relay *relay, uint32_t descriptors);
+enum session_state {
+	SESSION_CONNECTING,
+	SESSION_OPEN,
+	SESSION_HALF_CLOSED, /* one side has ended */
+	SESSION_CLOSING,     /* one side has failed, and the other gets the rest before its reset */
+};
+
+const char *session_state_name(enum session_state state);
+
+/* All four addresses, the times and the bytes: a session's pair of connections on one line. */
+struct session {
+	uint64_t id; /* of this process, rising */
+	struct relay_route *route;
+	struct address client;
+	struct address host;	  /* what the client has connected to */
+	struct address source;	  /* ours, towards the container */
+	struct address container; /* AF_UNSPEC while there is no connection to it, as source is */
+	uint64_t started_ns;	  /* on the monotonic clock */
+	uint64_t in_bytes;	  /* client to container */
+	uint64_t out_bytes;
+	uint64_t in_bytes_s; /* rates, see relay_list() */
+	uint64_t out_bytes_s;
+	enum session_state state;
+};
+
+/* What rates are made of. */
+struct session_meter {
+	uint64_t sampled_ns; /* 0: never */
+	uint64_t sampled_in, sampled_out;
+	uint64_t in_bytes_s, out_bytes_s;
+};
+
+/* One that has ended. */
+struct session_end {
+	struct session session;
+	uint64_t ended_ns;
+	enum end_reason reason;
+	int error; /* a positive errno where one caused it, else 0 */
+};
 
 #endif

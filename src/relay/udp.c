@@ -7,7 +7,7 @@
 
 #include "base/fd.h"
 #include "net/socket.h"
-#include "relay/session.h"
+#include "relay/internal.h"
 #include "relay/udp_table.h"
 
 _Static_assert(sizeof(struct udp_client) <= 256,
@@ -41,9 +41,13 @@ void udp_init(struct relay *relay)
 
 void udp_port_init(struct udp_port *port, int fd, struct relay_route *route)
 {
+	struct address local;
+
 	port->fd = fd;
 	port->family = socket_family(fd);
 	port->route = route;
+	socket_local_address(fd, &local);
+	port->number = local.port;
 	datagram_want_gro(fd);
 	socket_set_receive_buffer(fd, PORT_RECEIVE_BYTES);
 }
@@ -77,26 +81,49 @@ void udp_trim(struct relay *relay)
 
 /* Clients. */
 
-static void client_end(struct relay *relay, struct udp_client *client, enum end_reason reason)
+void udp_end_client(struct relay *relay, struct udp_client *client, enum end_reason reason)
 {
-	struct relay_route *route = client->port->route;
+	struct session_end end = { .reason = reason };
 
+	udp_describe(client, &end.session);
+	if (relay->settings.tells_addresses)
+		udp_add_addresses(client, &end.session);
 	timeout_stop(&client->idle);
 	udp_table_remove(relay, client);
 	fd_close(&client->fd);
 	budget_give(relay->budget, 1);
-	route->counters.open--;
-	route->counters.ended[reason]++;
-	if (relay->observer.session_ended)
-		relay->observer.session_ended(relay->observer.context, route, &client->client,
-					      reason, 0);
+	client->port->route->counters.open--;
+	relay_tell_end(relay, &end);
 	slots_give(&relay->udp_clients, client);
 	relay_session_gone(relay);
 }
 
 static void idle_expired(void *context, struct timeout *timeout)
 {
-	client_end(context, container_of(timeout, struct udp_client, idle), END_IDLE);
+	udp_end_client(context, container_of(timeout, struct udp_client, idle), END_IDLE);
+}
+
+void udp_describe(const struct udp_client *client, struct session *ret)
+{
+	*ret = (struct session){
+		.id = client->id,
+		.route = client->port->route,
+		.client = client->client,
+		.host = client->local,
+		.started_ns = client->started_ns,
+		.in_bytes = client->in_bytes,
+		.out_bytes = client->out_bytes,
+		.state = SESSION_OPEN,
+	};
+	ret->host.port = client->port->number;
+}
+
+void udp_add_addresses(const struct udp_client *client, struct session *session)
+{
+	if (session->host.family == AF_UNSPEC) /* a socket that does not tell of it (PKTINFO) */
+		socket_local_address(client->port->fd, &session->host);
+	socket_local_address(client->fd, &session->source);
+	session->container = client->port->route->target;
 }
 
 void udp_end_clients(struct relay *relay, const struct relay_route *route)
@@ -108,8 +135,22 @@ void udp_end_clients(struct relay *relay, const struct relay_route *route)
 		struct udp_client *client = next;
 
 		next = slots_next(&relay->udp_clients, client);
-		if (!route || client->port->route == route)
-			client_end(relay, client, END_STOPPED);
+		if (client->port->route == route)
+			udp_end_client(relay, client, END_STOPPED);
+	}
+}
+
+void udp_drop_withdrawn(struct relay *relay, bool all)
+{
+	struct udp_client *next = slots_next(&relay->udp_clients, NULL);
+
+	send_answers(relay);
+	while (next) {
+		struct udp_client *client = next;
+
+		next = slots_next(&relay->udp_clients, client);
+		if (all || client->port->route->withdrawn)
+			udp_end_client(relay, client, END_STOPPED);
 	}
 }
 
@@ -132,7 +173,7 @@ static bool make_room(struct relay *relay)
 	oldest = timeout_oldest(&relay->udp_idle);
 	if (!oldest)
 		return false;
-	client_end(relay, container_of(oldest, struct udp_client, idle), END_EVICTED);
+	udp_end_client(relay, container_of(oldest, struct udp_client, idle), END_EVICTED);
 	return take_room(relay);
 }
 
@@ -160,6 +201,8 @@ static struct udp_client *client_open(struct relay *relay, struct udp_port *port
 		return NULL;
 	client->port = port;
 	client->client = datagram->peer;
+	client->id = relay_next_id(relay);
+	client->started_ns = relay->loop->now_ns;
 	client->local = datagram->local;
 	timeout_init(&client->idle);
 	if (loop_watch(relay->loop, fd, EPOLLIN,
@@ -220,6 +263,7 @@ static void send_to_backend(struct relay *relay, struct udp_port *port, struct d
 		datagrams[i].local.family = AF_UNSPEC;
 	}
 	datagram_send(client->fd, port->route->target.family, datagrams, count, &sent);
+	client->in_bytes += sent.sent_bytes;
 	count_sent(counters, &sent);
 	counters->in_datagrams += sent.sent;
 	counters->in_bytes += sent.sent_bytes;
@@ -304,6 +348,7 @@ static bool collect_answers(struct relay *relay, struct udp_client *client)
 	}
 	timeout_start(&client->idle, &relay->udp_idle, relay->loop);
 	for (uint32_t i = first; i < batch->count; i++) {
+		client->out_bytes += batch->datagrams[i].length;
 		batch->datagrams[i].peer = client->client;
 		batch->datagrams[i].local = client->local;
 	}

@@ -20,6 +20,7 @@
 struct udp_port {
 	int fd;
 	int family;
+	uint16_t number; /* of the port */
 	struct relay_route *route;
 };
 
@@ -31,6 +32,10 @@ struct udp_client {
 	struct address client;
 	struct address local; /* what the client sends to */
 	struct timeout idle;
+	uint64_t id;
+	uint64_t started_ns;
+	uint64_t in_bytes, out_bytes; /* sent on; collected to be sent on */
+	struct session_meter meter;
 };
 
 /* Prepares the socket (bound, non-blocking) to be served, with room for bursts of many clients. */
@@ -39,9 +44,18 @@ void udp_port_init(struct udp_port *port, int fd, struct relay_route *route);
 /* Carries the datagrams that wait on the port. Call it when the descriptor is readable. */
 void udp_port_receive(struct relay *relay, struct udp_port *port);
 
+/* Ends the clients of that route: what they send from now on is of new ones. */
+void udp_end_clients(struct relay *relay, const struct relay_route *route);
+
+/* For sessions.c. */
+void udp_end_client(struct relay *relay, struct udp_client *client, enum end_reason reason);
+/* All but source and container, which cost a system call. */
+void udp_describe(const struct udp_client *client, struct session *ret);
+void udp_add_addresses(const struct udp_client *client, struct session *session);
+
 /* For relay.c. */
 void udp_init(struct relay *relay);
 void udp_trim(struct relay *relay);
-void udp_end_clients(struct relay *relay, const struct relay_route *route); /* NULL: all */
+void udp_drop_withdrawn(struct relay *relay, bool all);
 
 #endif

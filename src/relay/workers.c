@@ -22,6 +22,7 @@ struct worker {
 	struct relay own_relay;
 	struct timeout_queue giving;
 	struct timeout give_again; /* it is to end, and has something that cannot move yet */
+	bool pauses;		   /* at the end of this turn; of its own thread */
 };
 
 /* Before a thread that is to end tries again to give away what could not be moved. */
@@ -29,32 +30,29 @@ struct worker {
 
 /* What the other threads tell. */
 
-struct ended {
-	const struct relay_route *route;
-	struct address client;
-	enum end_reason reason;
-	int error;
-};
-
 static void receive_ended(void *context, const void *message)
 {
 	const struct workers *workers = context;
-	const struct ended *ended = message;
 
-	workers->observer.session_ended(workers->observer.context, ended->route, &ended->client,
-					ended->reason, ended->error);
+	workers->observer.session_ended(workers->observer.context, message);
 }
 
 /* On a worker's thread. What finds no room is left out. */
-static void post_ended(void *context, const struct relay_route *route, const struct address *client,
-		       enum end_reason reason, int error)
+static void post_ended(void *context, const struct session_end *end)
 {
 	struct workers *workers = context;
-	struct ended ended = { route, *client, reason, error };
 
-	if (end_reason_is_telling(reason))
-		(void)mailbox_post(&workers->threads[0]->mailbox, receive_ended, workers, &ended,
-				   sizeof(ended));
+	if (end_reason_is_telling(end->reason))
+		(void)mailbox_post(&workers->threads[0]->mailbox, receive_ended, workers, end,
+				   sizeof(*end));
+}
+
+/* On a worker's thread, as promised. */
+static void log_ended(void *context, const struct session_end *end)
+{
+	const struct workers *workers = context;
+
+	workers->observer.session_logged(workers->observer.context, end);
 }
 
 static void receive_has_room(void *context, const void *message)
@@ -126,10 +124,41 @@ static struct worker *owner_new(struct workers *workers)
 	return NULL;
 }
 
+/* Pausing. */
+
+static void receive_pause(void *context, const void *message)
+{
+	struct worker *worker = context;
+
+	(void)message;
+	worker->pauses = true;
+}
+
+/* At the end of each turn of a worker. */
+static bool pause_work(void *context)
+{
+	struct worker *worker = context;
+	struct workers *workers = worker->workers;
+
+	if (!worker->pauses)
+		return false;
+	worker->pauses = false;
+	pthread_mutex_lock(&workers->mutex);
+	workers->waiting++;
+	pthread_cond_broadcast(&workers->changed);
+	while (workers->pausing)
+		pthread_cond_wait(&workers->changed, &workers->mutex);
+	workers->waiting--;
+	pthread_cond_broadcast(&workers->changed);
+	pthread_mutex_unlock(&workers->mutex);
+	return false;
+}
+
 static int worker_init(struct worker *worker, struct workers *workers)
 {
 	struct relay_observer observer = {
 		.session_ended = workers->observer.session_ended ? post_ended : NULL,
+		.session_logged = workers->observer.session_logged ? log_ended : NULL,
 		.has_room = workers->observer.has_room ? post_has_room : NULL,
 		.context = workers,
 	};
@@ -144,8 +173,9 @@ static int worker_init(struct worker *worker, struct workers *workers)
 	}
 	worker->workers = workers;
 	worker->relay = &worker->own_relay;
-	relay_init(worker->relay, &worker->loop, &workers->relay->settings, workers->relay->budget,
+	relay_init(worker->relay, &worker->loop, &workers->relay->settings, workers->relay->shared,
 		   &observer);
+	loop_add_work(&worker->loop, pause_work, worker);
 	timeout_queue_init(&worker->giving, &worker->loop, GIVE_AGAIN_NS, give_again_expired,
 			   worker);
 	timeout_init(&worker->give_again);
@@ -368,6 +398,8 @@ void workers_init(struct workers *workers, struct relay *relay, uint32_t least, 
 	workers->most = most < WORKERS_MAX ? most : WORKERS_MAX;
 	workers->least = least < workers->most ? least : workers->most;
 	workers->count = 1;
+	pthread_mutex_init(&workers->mutex, NULL);
+	pthread_cond_init(&workers->changed, NULL);
 	workers->period_ns = relay->loop->now_ns;
 	balance_init(&workers->balance);
 	timeout_queue_init(&workers->balancing, workers->loop, BALANCE_PERIOD_NS, tick_expired,
@@ -393,6 +425,8 @@ void workers_fini(struct workers *workers)
 	workers->count = 1;
 	workers->retiring = false;
 	workers->threads[0] = NULL;
+	pthread_mutex_destroy(&workers->mutex);
+	pthread_cond_destroy(&workers->changed);
 }
 
 /* For all threads. */
@@ -423,6 +457,31 @@ void workers_accept(struct workers *workers, struct relay_route *route, int clie
 		relay_accept(workers->relay, route, client_fd, client);
 }
 
+void workers_pause(struct workers *workers)
+{
+	uint32_t others = threads_end(workers) - 1;
+
+	pthread_mutex_lock(&workers->mutex);
+	workers->pausing = true;
+	pthread_mutex_unlock(&workers->mutex);
+	for (uint32_t i = 1; i <= others; i++)
+		mailbox_call(&workers->threads[i]->mailbox, receive_pause, workers->threads[i]);
+	pthread_mutex_lock(&workers->mutex);
+	while (workers->waiting < others)
+		pthread_cond_wait(&workers->changed, &workers->mutex);
+	pthread_mutex_unlock(&workers->mutex);
+}
+
+void workers_resume(struct workers *workers)
+{
+	pthread_mutex_lock(&workers->mutex);
+	workers->pausing = false;
+	pthread_cond_broadcast(&workers->changed);
+	while (workers->waiting > 0) /* or the next pause would count who has not left this one */
+		pthread_cond_wait(&workers->changed, &workers->mutex);
+	pthread_mutex_unlock(&workers->mutex);
+}
+
 struct each {
 	void (*call)(void *context, struct relay *relay);
 	void *context;
@@ -449,9 +508,9 @@ void workers_for_each(struct workers *workers, void (*call)(void *context, struc
 	call(context, workers->relay);
 }
 
-static void drop_route(void *context, struct relay *relay)
+static void drop_withdrawn(void *context, struct relay *relay)
 {
-	relay_drop_route(relay, context);
+	relay_drop_withdrawn(relay, *(const bool *)context);
 }
 
 /*
@@ -459,12 +518,12 @@ static void drop_route(void *context, struct relay *relay)
  * that came to the owner's thread before the last of the others had dropped its own are in its
  * mailbox by then.
  */
-void workers_drop_route(struct workers *workers, const struct relay_route *route)
+void workers_drop_withdrawn(struct workers *workers, bool all)
 {
 	workers_for_each(workers, stop_handover, NULL);
-	workers_for_each(workers, drop_route, (void *)(uintptr_t)route);
+	workers_for_each(workers, drop_withdrawn, &all);
 	if (!workers->threads[0])
 		return;
 	mailbox_receive(&workers->threads[0]->mailbox);
-	relay_drop_route(workers->relay, route);
+	relay_drop_withdrawn(workers->relay, all);
 }

@@ -40,6 +40,11 @@ struct workers {
 	struct balance balance;
 	struct timeout_queue balancing;
 	struct timeout tick;
+
+	pthread_mutex_t mutex; /* of both below */
+	pthread_cond_t changed;
+	uint32_t waiting; /* threads that do */
+	bool pausing;
 };
 
 /*
@@ -60,8 +65,15 @@ void workers_fini(struct workers *workers);
 void workers_accept(struct workers *workers, struct relay_route *route, int client_fd,
 		    const struct address *client, bool first);
 
-/* As relay_drop_route(), on all threads. */
-void workers_drop_route(struct workers *workers, const struct relay_route *route);
+/* As relay_drop_withdrawn(), on all threads. */
+void workers_drop_withdrawn(struct workers *workers, bool all);
+
+/*
+ * Has all other threads wait, between two turns, until they may go on: what they only read can be
+ * changed meanwhile.
+ */
+void workers_pause(struct workers *workers);
+void workers_resume(struct workers *workers);
 
 /* Calls it for the relay of each thread, on that thread, one after the other. */
 void workers_for_each(struct workers *workers, void (*call)(void *context, struct relay *relay),

@@ -184,6 +184,13 @@ void run_turns(void)
 
 static int saved_stderr, captured[2];
 
+void end_sessions(struct relay *relay, struct relay_route *route)
+{
+	route->withdrawn = true;
+	relay_drop_withdrawn(relay, false);
+	route->withdrawn = false;
+}
+
 int capture_stderr(void)
 {
 	saved_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);

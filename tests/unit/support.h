@@ -23,6 +23,7 @@
 #include "loop/loop.h"
 #include "net/address.h"
 #include "net/protocol.h"
+#include "relay/relay.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -66,6 +67,9 @@ void loop_setup(void);
 void loop_teardown(void);
 void run_until(bool (*done)(void));
 void run_turns(void);
+
+/* Ends the sessions of that route, which may be used again. */
+void end_sessions(struct relay *relay, struct relay_route *route);
 
 /* From here on standard error is a pipe: what is written there can be read from the descriptor. */
 int capture_stderr(void);

@@ -156,6 +156,7 @@ static struct published_port *add_port(const struct port_spec *spec, const struc
 				       struct error *err)
 {
 	struct rule rule = { .protocol = spec->protocol,
+			     .origin = RULE_FROM_COMMAND,
 			     .host = *host,
 			     .container = publish.container };
 	struct published_port *port;
@@ -310,7 +311,7 @@ int command_publish(int argc, char **argv)
 		(void)fprintf(stderr, "fairlead publish: epoll_wait: %s\n", error_name(r));
 		return EXIT_FAILURE;
 	}
-	workers_drop_route(&publish.publisher.workers, NULL);
+	workers_drop_withdrawn(&publish.publisher.workers, true);
 	printf("\n");
 	summary_print(stdout, &publish.publisher);
 	publisher_fini(&publish.publisher);

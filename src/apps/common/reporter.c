@@ -32,22 +32,21 @@ static bool may_write(struct reporter *reporter)
 	return true;
 }
 
-static void session_ended(void *context, const struct published_port *port,
-			  const struct address *client, enum end_reason reason, int error)
+static void session_ended(void *context, const struct session_end *end)
 {
 	struct reporter *reporter = context;
 	char rule[RULE_TEXT_MAX], from[ADDRESS_TEXT_MAX];
 
-	if (!end_reason_is_telling(reason) || !may_write(reporter))
+	if (!end_reason_is_telling(end->reason) || !may_write(reporter))
 		return;
-	rule_format(&port->rule, rule);
-	address_format(client, from);
-	if (reason == END_UNREACHABLE)
+	rule_format(&publisher_port_of(end->session.route)->rule, rule);
+	address_format(&end->session.client, from);
+	if (end->reason == END_UNREACHABLE)
 		log_write(LOG_LEVEL_WARNING, "%s: client %s: %s (%s)", rule, from,
-			  end_reason_sentence(reason), error_name(error));
+			  end_reason_sentence(end->reason), error_name(end->error));
 	else
 		log_write(LOG_LEVEL_WARNING, "%s: client %s: %s", rule, from,
-			  end_reason_sentence(reason));
+			  end_reason_sentence(end->reason));
 }
 
 static void paused(void *context, const struct published_port *port, int error)

@@ -76,7 +76,7 @@ static void burst_is_one_where_clients_come_one_by_one(void **state)
 static void without_room_nobody_is_accepted(void **state)
 {
 	(void)state;
-	publisher.budget.most = publisher.budget.used + 1;
+	publisher.shared.budget.most = publisher.shared.budget.used + 1;
 	assert_int_equal(listener_accept(&publisher, port), -EMFILE);
 	assert_int_equal(port->route.counters.sessions, 0);
 }

@@ -18,15 +18,13 @@ static struct {
 	enum end_reason reason;
 } seen;
 
-static void on_end(void *context, const struct published_port *port, const struct address *client,
-		   enum end_reason reason, int error)
+static void on_end(void *context, const struct session_end *end)
 {
 	assert_ptr_equal(context, &seen);
-	assert_int_equal(client->family, AF_INET);
-	(void)error;
+	assert_int_equal(end->session.client.family, AF_INET);
 	seen.ended++;
-	seen.port = port;
-	seen.reason = reason;
+	seen.port = publisher_port_of(end->session.route);
+	seen.reason = end->reason;
 }
 
 static void on_pause(void *context, const struct published_port *port, int error)
@@ -51,7 +49,7 @@ static void start(uint32_t budget)
 	settings_init(&settings);
 	loop_setup();
 	publisher_init(&publisher, &loop, &settings, 1024, &observer);
-	publisher.budget.most = budget;
+	publisher.shared.budget.most = budget;
 	backend_fd = listen_on(PROTOCOL_TCP, "127.0.0.1", &backend);
 	rule = (struct rule){
 		.protocol = PROTOCOL_TCP,
@@ -97,6 +95,19 @@ static struct published_port *add(void)
 static bool backend_is_asked(void)
 {
 	return wait_for(backend_fd, POLLIN, 0);
+}
+
+static int awaited_fd;
+
+static bool awaited_is_readable(void)
+{
+	return wait_for(awaited_fd, POLLIN, 0);
+}
+
+static void run_until_readable(int fd)
+{
+	awaited_fd = fd;
+	run_until(awaited_is_readable);
 }
 
 static bool has_paused(void)
@@ -178,7 +189,7 @@ static void wrong_socket_stays_the_callers(void **state)
 	assert_null(publisher_add(&publisher, &rule, fd, &err));
 	assert_non_null(strstr(err.text, "is not a tcp socket"));
 	assert_null(publisher_next(&publisher, NULL));
-	assert_int_equal(publisher.budget.used, 0);
+	assert_int_equal(publisher.shared.budget.used, 0);
 	assert_int_equal(close(fd), 0);
 }
 
@@ -194,7 +205,7 @@ static void removed_port_resets_its_sessions_and_is_free(void **state)
 	assert_was_reset(client);
 	assert_int_equal(seen.ended, 1);
 	assert_int_equal(seen.reason, END_STOPPED);
-	assert_int_equal(publisher.budget.used, 0);
+	assert_int_equal(publisher.shared.budget.used, 0);
 	rule.host.port = address.port; /* at once, although connections to it were open */
 	assert_non_null(add());
 	close(client);
@@ -265,6 +276,111 @@ static void paused_port_does_not_spin(void **state)
 		close(clients[i]);
 }
 
+/* A client that is served, and its connection at the backend. */
+static void open_session(struct published_port *port, int listener, int *client, int *served)
+{
+	*client = connect_to(PROTOCOL_TCP, &port->rule.host);
+	run_until_readable(listener);
+	*served = accept_from(listener, 0);
+}
+
+static void changed_port_keeps_its_sessions_and_leads_elsewhere(void **state)
+{
+	struct published_port *port = add();
+	struct rule elsewhere = port->rule;
+	const struct rule *rules[] = { &elsewhere };
+	int listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &elsewhere.container);
+	int clients[2], served[2];
+
+	(void)state;
+	open_session(port, backend_fd, &clients[0], &served[0]);
+	publisher_change_all(&publisher, &port, rules, 1);
+	open_session(port, listener, &clients[1], &served[1]);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(send(clients[i], "question", 8, 0), 8);
+		run_turns();
+		assert_receives(served[i], "question");
+		close(clients[i]);
+		close(served[i]);
+	}
+	close(listener);
+}
+
+static void held_port_takes_nobody_until_it_is_released(void **state)
+{
+	struct published_port *port = add();
+	int client;
+
+	(void)state;
+	publisher_hold(&publisher, port);
+	client = connect_to(PROTOCOL_TCP, &port->rule.host);
+	run_turns();
+	assert_int_equal(port->route.counters.sessions, 0);
+	publisher_release(&publisher, port);
+	run_until(backend_is_asked);
+	assert_int_equal(port->route.counters.sessions, 1);
+	close(client);
+}
+
+static void port_that_listens_no_more_can_do_so_again(void **state)
+{
+	struct published_port *port = add();
+	struct address host = port->rule.host;
+	int client, served, fd;
+	struct error err;
+
+	(void)state;
+	open_session(port, backend_fd, &client, &served);
+	publisher_stop_listening(&publisher, port);
+	fd = socket_listen(PROTOCOL_TCP, &host, &err); /* the port is free */
+	assert_true(fd >= 0);
+	assert_int_equal(publisher_listen_again(&publisher, port, &err), -EADDRINUSE);
+	close(fd);
+	assert_int_equal(publisher_listen_again(&publisher, port, &err), 0);
+	close(client);
+	close(served);
+	open_session(port, backend_fd, &client, &served);
+	assert_int_equal(port->route.counters.sessions, 2);
+	close(client);
+	close(served);
+}
+
+static bool has_no_port(void)
+{
+	return !publisher_next(&publisher, NULL);
+}
+
+static void drained_port_goes_with_its_last_session(void **state)
+{
+	struct published_port *port = add();
+	int client, served;
+
+	(void)state;
+	open_session(port, backend_fd, &client, &served);
+	publisher_drain(&publisher, port, 3600 * NS_PER_S);
+	assert_int_equal(send(client, "question", 8, 0), 8);
+	run_turns();
+	assert_receives(served, "question");
+	assert_ptr_equal(publisher_next(&publisher, NULL), port);
+	close(client);
+	close(served);
+	run_until(has_no_port);
+}
+
+static void drained_port_goes_when_its_time_is_up(void **state)
+{
+	struct published_port *port = add();
+	int client, served;
+
+	(void)state;
+	open_session(port, backend_fd, &client, &served);
+	publisher_drain(&publisher, port, 0);
+	run_until(has_no_port);
+	assert_was_reset(client);
+	close(client);
+	close(served);
+}
+
 int main(void)
 {
 #define WITH(publisher, test) cmocka_unit_test_setup_teardown(test, publisher, teardown)
@@ -278,6 +394,11 @@ int main(void)
 		WITH(setup, session_is_told_with_its_port),
 		WITH(setup_small, clients_beyond_the_limit_wait),
 		WITH(setup_small, paused_port_does_not_spin),
+		WITH(setup, changed_port_keeps_its_sessions_and_leads_elsewhere),
+		WITH(setup, held_port_takes_nobody_until_it_is_released),
+		WITH(setup, port_that_listens_no_more_can_do_so_again),
+		WITH(setup, drained_port_goes_with_its_last_session),
+		WITH(setup, drained_port_goes_when_its_time_is_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

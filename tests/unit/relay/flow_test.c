@@ -13,7 +13,7 @@
 #define ANSWER_BYTES (256 * 1024)
 #define SMALL_WINDOW_BYTES (16 * 1024)
 
-static struct budget budget;
+static struct relay_shared shared;
 static struct relay relay;
 static struct relay_route route;
 static int backend_listener, client, backend;
@@ -41,8 +41,8 @@ static int setup_relay(void **state)
 	(void)state;
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	budget_init(&budget, 256);
-	relay_init(&relay, &loop, &settings, &budget, &observer);
+	relay_shared_init(&shared, 256);
+	relay_init(&relay, &loop, &settings, &shared, &observer);
 	backend_listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &route.target);
 	route.protocol = PROTOCOL_TCP;
 	accept_client();
@@ -262,7 +262,7 @@ static void who_was_told_the_end_keeps_it_when_the_port_is_withdrawn(void **stat
 	(void)state;
 	answer_and_end_in_order();
 	assert_int_equal(route.counters.open, 1);
-	relay_drop_route(&relay, &route);
+	end_sessions(&relay, &route);
 	assert_int_equal(route.counters.ended[END_STOPPED], 1);
 	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
 	assert_int_equal(error, 0);
@@ -273,7 +273,7 @@ static void who_was_not_is_reset(void **state)
 	(void)state;
 	assert_int_equal(send(client, "question", 8, 0), 8);
 	run_turns();
-	relay_drop_route(&relay, &route);
+	end_sessions(&relay, &route);
 	assert_was_reset(client);
 	assert_was_reset(backend);
 }

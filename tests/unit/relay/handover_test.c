@@ -11,7 +11,7 @@
 
 enum { SESSIONS = 10 };
 
-static struct budget budget;
+static struct relay_shared shared;
 static struct relay from, to;
 static struct mailbox mailbox;
 static struct relay_route route;
@@ -31,9 +31,9 @@ static int setup(void **state)
 	(void)state;
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	budget_init(&budget, 256);
-	relay_init(&from, &loop, &settings, &budget, &observer);
-	relay_init(&to, &loop, &settings, &budget, &observer);
+	relay_shared_init(&shared, 256);
+	relay_init(&from, &loop, &settings, &shared, &observer);
+	relay_init(&to, &loop, &settings, &shared, &observer);
 	assert_int_equal(mailbox_init(&mailbox, &loop), 0);
 	front_fd = listen_on(PROTOCOL_TCP, "127.0.0.1", &front);
 	backend_fd = listen_on(PROTOCOL_TCP, "127.0.0.1", &route.target);
@@ -54,7 +54,7 @@ static int teardown(void **state)
 	relay_fini(&from);
 	relay_fini(&to);
 	mailbox_fini(&mailbox);
-	assert_int_equal(budget.used, 0);
+	assert_int_equal(shared.budget.used, 0);
 	assert_int_equal(route.counters.open, 0);
 	loop_teardown();
 	for (size_t i = 0; i < SESSIONS; i++) {

@@ -12,7 +12,7 @@
 #include "net/socket.h"
 #include "relay/opening.h"
 
-static struct budget budget;
+static struct relay_shared shared;
 static struct relay relay;
 static struct relay_route route;
 static int front_listener, backend_listener, client, backend;
@@ -31,8 +31,8 @@ static int setup(void **state)
 	(void)state;
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	budget_init(&budget, 256);
-	relay_init(&relay, &loop, &settings, &budget, &observer);
+	relay_shared_init(&shared, 256);
+	relay_init(&relay, &loop, &settings, &shared, &observer);
 	front_listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &front);
 	backend_listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &route.target);
 	route.protocol = PROTOCOL_TCP;

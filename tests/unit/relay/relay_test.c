@@ -10,7 +10,7 @@
 #include "relay/flow.h"
 
 static struct relay_settings settings;
-static struct budget budget;
+static struct relay_shared shared;
 static struct relay relay;
 static struct relay_route route, other_route;
 static struct address front;
@@ -24,15 +24,14 @@ static struct {
 	int error;
 } ended;
 
-static void on_end(void *context, const struct relay_route *of, const struct address *client,
-		   enum end_reason reason, int error)
+static void on_end(void *context, const struct session_end *end)
 {
 	assert_ptr_equal(context, &ended);
 	ended.calls++;
-	ended.route = of;
-	ended.client = *client;
-	ended.reason = reason;
-	ended.error = error;
+	ended.route = end->session.route;
+	ended.client = end->session.client;
+	ended.reason = end->reason;
+	ended.error = end->error;
 }
 
 static void on_room(void *context)
@@ -52,8 +51,8 @@ static void start(void)
 	memset(&ended, 0, sizeof(ended));
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	budget_init(&budget, 256);
-	relay_init(&relay, &loop, &settings, &budget, &observer);
+	relay_shared_init(&shared, 256);
+	relay_init(&relay, &loop, &settings, &shared, &observer);
 	front_fd = listen_on(PROTOCOL_TCP, "127.0.0.1", &front);
 	backend_fd = listen_on(PROTOCOL_TCP, "127.0.0.1", &route.target);
 	other_route = route;
@@ -76,7 +75,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	relay_fini(&relay);
-	assert_int_equal(budget.used, 0);
+	assert_int_equal(shared.budget.used, 0);
 	assert_int_equal(route.counters.open, 0);
 	loop_teardown();
 	close(front_fd);
@@ -243,7 +242,7 @@ static void waiting_session_keeps_room_for_its_container(void **state)
 	restart();
 	close(backend_fd);
 	backend_fd = -1;
-	budget.most = 3;
+	shared.budget.most = 3;
 	client = new_client(&route);
 	run_turns();
 	assert_int_equal(route.counters.open, 1);
@@ -254,9 +253,9 @@ static void waiting_session_keeps_room_for_its_container(void **state)
 static void room_is_for_two_descriptors(void **state)
 {
 	(void)state;
-	budget.most = budget.used + 1;
+	shared.budget.most = shared.budget.used + 1;
 	assert_false(relay_reserve(&relay));
-	budget.most = budget.used + 2;
+	shared.budget.most = shared.budget.used + 2;
 	assert_true(relay_reserve(&relay));
 	relay_cancel(&relay);
 }
@@ -268,16 +267,16 @@ static void room_is_told_once_to_who_waits(void **state)
 
 	(void)state;
 	run_until(backend_is_asked);
-	budget.most = 4;
+	shared.budget.most = 4;
 	assert_false(relay_reserve(&relay));
-	relay_drop_route(&relay, &route);
+	end_sessions(&relay, &route);
 	assert_int_equal(route.counters.open, 0);
 	assert_int_equal(ended.room_calls, 1);
 	close(first);
 	close(second);
 
 	first = new_client(&route);
-	relay_drop_route(&relay, &route);
+	end_sessions(&relay, &route);
 	assert_int_equal(ended.room_calls, 1);
 	close(first);
 }
@@ -290,10 +289,10 @@ static void idle_pipes_make_room(void **state)
 	(void)state;
 	assert_non_null(pipe);
 	pipe_pool_give(&relay.pump_resources.pipes, pipe, 0);
-	budget.most = 2;
+	shared.budget.most = 2;
 	assert_true(relay_reserve(&relay));
 	relay_cancel(&relay);
-	assert_int_equal(budget.used, 0);
+	assert_int_equal(shared.budget.used, 0);
 }
 
 static void dropped_route_takes_its_sessions_only(void **state)
@@ -303,12 +302,12 @@ static void dropped_route_takes_its_sessions_only(void **state)
 	(void)state;
 	run_until(backend_is_asked);
 	run_turns();
-	relay_drop_route(&relay, &route);
+	end_sessions(&relay, &route);
 	assert_was_reset(client);
 	assert_int_equal(route.counters.ended[END_STOPPED], 1);
 	assert_int_equal(other_route.counters.open, 1);
 	assert_false(wait_for(other, POLLIN, 0));
-	relay_drop_route(&relay, NULL);
+	relay_drop_withdrawn(&relay, true);
 	assert_was_reset(other);
 	assert_int_equal(other_route.counters.open, 0);
 	close(client);
@@ -349,11 +348,11 @@ static void what_was_kept_for_later_is_given_back(void **state)
 	pipe_pool_give(&relay.pump_resources.pipes, pipe, 0);
 	timeout_expire(&loop.timeout_queues, loop.now_ns + 3600 * NS_PER_S);
 	assert_int_equal(relay.pump_resources.pipes.idle_count, 1); /* not while one is open */
-	relay_drop_route(&relay, &route);
+	end_sessions(&relay, &route);
 	assert_non_null(relay.flows.chunk);
 	timeout_expire(&loop.timeout_queues, loop.now_ns + 3600 * NS_PER_S);
 	assert_int_equal(relay.pump_resources.pipes.idle_count, 0);
-	assert_int_equal(budget.used, 0);
+	assert_int_equal(shared.budget.used, 0);
 	assert_null(relay.flows.chunk);
 	close(client);
 }

@@ -9,7 +9,7 @@
 #include "relay/udp.h"
 
 static struct relay_settings settings;
-static struct budget budget;
+static struct relay_shared shared;
 static struct relay relay;
 static struct relay_route route;
 static struct udp_port port;
@@ -32,8 +32,8 @@ static int start(const char *ip)
 
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	budget_init(&budget, 256);
-	relay_init(&relay, &loop, &settings, &budget, &observer);
+	relay_shared_init(&shared, 256);
+	relay_init(&relay, &loop, &settings, &shared, &observer);
 	route.protocol = PROTOCOL_UDP;
 	backend = listen_on(PROTOCOL_UDP, "127.0.0.1", &route.target);
 	front_fd = listen_on(PROTOCOL_UDP, ip, &front);
@@ -198,7 +198,7 @@ static void at_the_limit_the_one_idle_longest_makes_room(void **state)
 static void without_descriptors_the_one_idle_longest_makes_room(void **state)
 {
 	(void)state;
-	budget.most = budget.used + 1;
+	shared.budget.most = shared.budget.used + 1;
 	(void)source_of(clients[0]);
 	(void)source_of(clients[1]);
 	assert_int_equal(route.counters.ended[END_EVICTED], 1);
@@ -208,7 +208,7 @@ static void without_descriptors_the_one_idle_longest_makes_room(void **state)
 static void with_nobody_to_leave_datagrams_are_dropped(void **state)
 {
 	(void)state;
-	budget.most = budget.used;
+	shared.budget.most = shared.budget.used;
 	send_from(clients[0], &front, "hello");
 	assert_int_equal(route.counters.dropped_datagrams, 1);
 	assert_int_equal(route.counters.sessions, 0);
@@ -264,10 +264,10 @@ static void dropped_route_ends_its_clients(void **state)
 
 	(void)state;
 	(void)source_of(clients[1]);
-	relay_drop_route(&relay, &route);
+	end_sessions(&relay, &route);
 	assert_int_equal(route.counters.open, 0);
 	assert_int_equal(route.counters.ended[END_STOPPED], 2);
-	assert_int_equal(budget.used, 0);
+	assert_int_equal(shared.budget.used, 0);
 	answer(&source, "nobody is there");
 	assert_int_equal(route.counters.out_datagrams, 0);
 }

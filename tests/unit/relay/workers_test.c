@@ -20,7 +20,7 @@ uint64_t processors_idle_ns(void)
 	return clock_now_ns();
 }
 
-static struct budget budget;
+static struct relay_shared shared;
 static struct relay relay;
 static struct workers workers;
 static struct relay_route route, other_route;
@@ -33,13 +33,10 @@ static struct {
 	uint32_t room;
 } told;
 
-static void on_end(void *context, const struct relay_route *of, const struct address *client,
-		   enum end_reason reason, int error)
+static void on_end(void *context, const struct session_end *end)
 {
-	(void)client;
-	(void)error;
 	assert_ptr_equal(context, &told);
-	told.refused += of == &route && reason == END_REFUSED;
+	told.refused += end->session.route == &route && end->reason == END_REFUSED;
 }
 
 static void on_room(void *context)
@@ -64,8 +61,8 @@ static int setup(void **state)
 	memset(&told, 0, sizeof(told));
 	memset(&route, 0, sizeof(route));
 	loop_setup();
-	budget_init(&budget, 1024);
-	relay_init(&relay, &loop, &settings, &budget, &observer);
+	relay_shared_init(&shared, 1024);
+	relay_init(&relay, &loop, &settings, &shared, &observer);
 	workers_init(&workers, &relay, THREADS, THREADS);
 	assert_int_equal(workers.count, THREADS);
 	front_fd = listen_on(PROTOCOL_TCP, "127.0.0.1", &front);
@@ -80,7 +77,7 @@ static int teardown(void **state)
 	(void)state;
 	workers_fini(&workers);
 	relay_fini(&relay);
-	assert_int_equal(budget.used, 0);
+	assert_int_equal(shared.budget.used, 0);
 	assert_int_equal(route.counters.open, 0);
 	assert_int_equal(other_route.counters.open, 0);
 	loop_teardown();
@@ -185,7 +182,8 @@ static void dropped_route_takes_its_sessions_of_all_threads(void **state)
 	(void)state;
 	open_sessions();
 	accept_for(&other_route, &other_client, &other_backend);
-	workers_drop_route(&workers, &route);
+	route.withdrawn = true;
+	workers_drop_withdrawn(&workers, false);
 	assert_int_equal(route.counters.open, 0);
 	assert_int_equal(route.counters.ended[END_STOPPED], SESSIONS);
 	assert_int_equal(flows_of_all(), 1);
@@ -197,7 +195,8 @@ static void dropped_route_takes_its_sessions_of_all_threads(void **state)
 	close_sessions();
 	close(other_client);
 	close(other_backend);
-	workers_drop_route(&workers, &other_route);
+	other_route.withdrawn = true;
+	workers_drop_withdrawn(&workers, false);
 }
 
 /* What the owner is told of is told on its own thread, in a turn of its loop. */
@@ -231,7 +230,7 @@ static void room_on_another_thread_is_told_to_the_owner(void **state)
 {
 	(void)state;
 	open_sessions();
-	budget.most = budget.used;
+	shared.budget.most = shared.budget.used;
 	assert_false(relay_reserve(&relay));
 	close_sessions();
 	run_until(room_was_told);
@@ -262,6 +261,46 @@ static void sessions_outlive_their_threads(void **state)
 	assert_all_carry_bytes();
 	close_sessions();
 	run_until(all_have_ended);
+}
+
+static uint32_t turns;
+
+static bool count_turn(void *context)
+{
+	(void)context;
+	turns++;
+	return true; /* at once again: a thread that runs, counts */
+}
+
+static void add_counter(void *context, struct relay *of)
+{
+	(void)context;
+	if (of != &relay)
+		loop_add_work(of->loop, count_turn, NULL);
+}
+
+/* What it counts is no atomic number: without a pause this would be a race, too. */
+static void paused_threads_do_nothing(void **state)
+{
+	(void)state;
+	workers_fini(&workers);
+	list_remove(&workers.balancing.node);
+	loop.works_used = 2; /* those of the relay; the third was of what has been ended */
+	workers_init(&workers, &relay, 2, 2);
+	workers_for_each(&workers, add_counter, NULL);
+	for (int i = 0; i < 3; i++) {
+		uint32_t before;
+
+		workers_pause(&workers);
+		before = turns;
+		usleep(20000);
+		assert_int_equal(turns, before);
+		workers_resume(&workers);
+		usleep(20000);
+		workers_pause(&workers);
+		assert_true(turns > before);
+		workers_resume(&workers);
+	}
 }
 
 static bool spin(void *context)
@@ -315,6 +354,7 @@ int main(void)
 		WITH_WORKERS(room_on_another_thread_is_told_to_the_owner),
 		WITH_WORKERS(sessions_outlive_their_threads),
 		WITH_WORKERS(thread_comes_with_load_and_goes_with_it),
+		WITH_WORKERS(paused_threads_do_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

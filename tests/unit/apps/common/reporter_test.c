@@ -23,6 +23,7 @@ static int setup(void **state)
 	memset(&loop, 0, sizeof(loop));
 	loop.now_ns = 100 * NS_PER_S;
 	observer = reporter_observer(&reporter, &loop);
+	port.route.owner = &port;
 	port.rule = (struct rule){
 		.protocol = PROTOCOL_TCP,
 		.host = address_of("::", 8080),
@@ -56,7 +57,11 @@ static int written_lines(void)
 
 static void session_ends(enum end_reason reason, int error)
 {
-	observer.session_ended(observer.context, &port, &client, reason, error);
+	const struct session_end end = { .session = { .route = &port.route, .client = client },
+					 .reason = reason,
+					 .error = error };
+
+	observer.session_ended(observer.context, &end);
 }
 
 static void refusal_is_told_with_rule_and_client(void **state)

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/ruleset.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+void ruleset_init(struct ruleset *set)
+{
+	*set = (struct ruleset){ .rules = NULL };
+}
+
+void ruleset_fini(struct ruleset *set)
+{
+	free(set->rules);
+	ruleset_init(set);
+}
+
+static int make_room(struct ruleset *set, struct error *err)
+{
+	size_t room = set->room > 0 ? set->room * 2 : 64;
+	struct rule *rules;
+
+	if (set->count < set->room)
+		return 0;
+	if (set->count >= RULESET_MAX)
+		return error_set(err, -E2BIG, "more than %d rules", RULESET_MAX);
+	rules = reallocarray(set->rules, room, sizeof(*rules));
+	if (!rules)
+		return error_set(err, -ENOMEM, "no memory for %zu rules", room);
+	set->rules = rules;
+	set->room = room;
+	return 0;
+}
+
+int ruleset_add(struct ruleset *set, const struct rule *rule, struct error *err)
+{
+	int r = make_room(set, err);
+
+	if (r == 0)
+		set->rules[set->count++] = *rule;
+	return r;
+}
+
+static int add_range(struct ruleset *set, const struct port_spec *spec, struct rule *rule,
+		     struct error *err)
+{
+	for (uint32_t i = 0; i <= (uint32_t)(spec->host_last - spec->host_first); i++) {
+		int r;
+
+		rule->host.port = (uint16_t)(spec->host_first + i);
+		rule->container.port = (uint16_t)(spec->container_first + i);
+		r = ruleset_add(set, rule, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int ruleset_add_spec(struct ruleset *set, const struct port_spec *spec,
+		     const struct address *container, enum rule_origin origin, const char *name,
+		     struct error *err)
+{
+	struct rule rule = { .protocol = spec->protocol, .origin = origin };
+	int r = 0;
+
+	rule.container = *container;
+	if (name)
+		r = rule_set_name(&rule, name, err);
+	if (r == 0 && port_spec_is_choice(spec))
+		r = error_set(err, -EINVAL,
+			      "ports %u-%u of the host for one port of the container: name one",
+			      spec->host_first, spec->host_last);
+	if (r < 0)
+		return r;
+	if (!spec->any_host) {
+		rule.host = spec->host;
+		return add_range(set, spec, &rule, err);
+	}
+	rule.host = (struct address){ .family = AF_INET };
+	r = add_range(set, spec, &rule, err);
+	if (r < 0)
+		return r;
+	rule.host = (struct address){ .family = AF_INET6 };
+	return add_range(set, spec, &rule, err);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return rule_compare_keys(a, b);
+}
+
+int ruleset_sort(struct ruleset *set, struct error *err)
+{
+	if (set->count > 0)
+		qsort(set->rules, set->count, sizeof(set->rules[0]), compare);
+	for (size_t i = 1; i < set->count; i++) {
+		char host[ADDRESS_TEXT_MAX];
+
+		if (rule_compare_keys(&set->rules[i - 1], &set->rules[i]) != 0)
+			continue;
+		return error_set(err, -EEXIST, "port %s/%s is published twice: keep one of them",
+				 address_format(&set->rules[i].host, host),
+				 protocol_name(set->rules[i].protocol));
+	}
+	return 0;
+}
+
+const struct rule *ruleset_find(const struct ruleset *set, const struct rule *key)
+{
+	if (set->count == 0)
+		return NULL;
+	return bsearch(key, set->rules, set->count, sizeof(set->rules[0]), compare);
+}
+
+void ruleset_diff(const struct ruleset *before, const struct ruleset *after,
+		  ruleset_change_fn *change, void *context)
+{
+	size_t i = 0, j = 0;
+
+	while (i < before->count || j < after->count) {
+		const struct rule *old = i < before->count ? &before->rules[i] : NULL;
+		const struct rule *new = j < after->count ? &after->rules[j] : NULL;
+		int order = !old ? 1 : !new ? -1 : rule_compare_keys(old, new);
+
+		if (order < 0) {
+			change(context, old, NULL);
+			i++;
+		} else if (order > 0) {
+			change(context, NULL, new);
+			j++;
+		} else {
+			if (!rule_same_effect(old, new))
+				change(context, old, new);
+			i++;
+			j++;
+		}
+	}
+}
