@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/drop_in.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+
+/* The last byte is the version of all that follows. */
+static const char offer_magic[8] = { 'F', 'L', 'o', 'f', 'f', 'e', 'r', 1 };
+static const char answer_magic[8] = { 'F', 'L', 'a', 'n', 's', 'w', 'r', 1 };
+
+struct offer {
+	char magic[8];
+	uint32_t protocol;
+	uint32_t unused; /* 0 */
+	struct address host;
+	struct address container;
+};
+
+struct answer {
+	char magic[8];
+	uint32_t accepted;
+	uint32_t holds;
+	char reason[DROP_IN_REASON_MAX];
+};
+
+_Static_assert(sizeof(struct offer) == 64, "drop_in: an offer has no holes");
+
+union control {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+int drop_in_connect(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	OWNED_FD fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return fd_take(&fd);
+}
+
+int drop_in_offer(int fd, const struct rule *rule, int listener)
+{
+	struct offer offer = { .protocol = rule->protocol,
+			       .host = rule->host,
+			       .container = rule->container };
+	struct iovec part = { .iov_base = &offer, .iov_len = sizeof(offer) };
+	union control control;
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	struct cmsghdr *cmsg;
+
+	memcpy(offer.magic, offer_magic, sizeof(offer.magic));
+	memset(&control, 0, sizeof(control));
+	cmsg = CMSG_FIRSTHDR(&message);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &listener, sizeof(int));
+	return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int drop_in_receive_answer(int fd, struct drop_in_answer *ret)
+{
+	struct answer answer;
+	ssize_t got = recv(fd, &answer, sizeof(answer), 0);
+
+	if (got < 0)
+		return -errno;
+	if (got == 0)
+		return -ECONNRESET;
+	if (got != sizeof(answer) || memcmp(answer.magic, answer_magic, sizeof(answer_magic)) != 0)
+		return -EBADMSG;
+	ret->accepted = answer.accepted;
+	ret->holds = answer.holds;
+	memcpy(ret->reason, answer.reason, sizeof(ret->reason));
+	ret->reason[sizeof(ret->reason) - 1] = '\0';
+	return 0;
+}
+
+/* The descriptor that came with the message, or -1. */
+static int passed_descriptor(struct msghdr *message)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		int fd;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+		    c->cmsg_len < CMSG_LEN(sizeof(int)))
+			continue;
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+		return fd; /* there is room for one only: the kernel closes any others */
+	}
+	return -1;
+}
+
+static bool is_offer(const struct offer *offer, ssize_t length)
+{
+	return length == sizeof(*offer) &&
+	       memcmp(offer->magic, offer_magic, sizeof(offer_magic)) == 0 &&
+	       (offer->protocol == PROTOCOL_TCP || offer->protocol == PROTOCOL_UDP ||
+		offer->protocol == PROTOCOL_SCTP) &&
+	       address_is_sound(&offer->host) && address_is_sound(&offer->container);
+}
+
+int drop_in_receive_offer(int fd, struct rule *ret_rule, int *ret_listener)
+{
+	struct offer offer;
+	struct iovec part = { .iov_base = &offer, .iov_len = sizeof(offer) };
+	union control control;
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	OWNED_FD listener = -1;
+
+	if (got < 0)
+		return -errno;
+	listener = passed_descriptor(&message);
+	if (got == 0)
+		return -ECONNRESET;
+	if (listener < 0 || !is_offer(&offer, got))
+		return -EBADMSG;
+	*ret_rule = (struct rule){ .protocol = (enum protocol)offer.protocol,
+				   .origin = RULE_FROM_DROP_IN,
+				   .host = offer.host,
+				   .container = offer.container };
+	*ret_listener = fd_take(&listener);
+	return 0;
+}
+
+int drop_in_answer(int fd, const struct drop_in_answer *from)
+{
+	struct answer answer = { .accepted = from->accepted, .holds = from->holds };
+
+	memcpy(answer.magic, answer_magic, sizeof(answer.magic));
+	memcpy(answer.reason, from->reason, sizeof(answer.reason));
+	return send(fd, &answer, sizeof(answer), MSG_NOSIGNAL) < 0 ? -errno : 0;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/daemon/daemon.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "apps/common/reporter.h"
+#include "apps/daemon/options.h"
+#include "apps/daemon/systemd.h"
+#include "apps/version.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "control/access_log.h"
+#include "control/drop_ins.h"
+#include "control/record.h"
+#include "control/reload.h"
+#include "control/rules.h"
+#include "control/server.h"
+#include "loop/signals.h"
+#include "net/socket.h"
+#include "net/unix_socket.h"
+
+/* How often it is asked, once it is to end, whether the last session has gone. */
+#define ENDING_CHECK_NS (50 * NS_PER_MS)
+
+struct helper {
+	pthread_t thread;
+	bool works;
+	bool is_to_be_joined;
+};
+
+static struct daemon {
+	struct config config; /* until it is the control's */
+	struct loop loop;
+	struct signals signals;
+	struct systemd systemd;
+	struct reporter reporter;
+	struct publisher publisher;
+	struct control control;
+	struct rules rules;
+	struct drop_ins drop_ins;
+	bool has_drop_ins;
+	struct endpoints_context endpoints;
+	struct access_log *access_log;
+	struct server *api, *status;
+
+	struct timeout_queue ending; /* from the first signal on */
+	struct timeout ending_check;
+	uint64_t ends_at_ns;
+	struct helper stopper, reloader;
+	bool reloads_again; /* a signal came while the reloader was at work ... */
+	bool ends_then;	    /* ... or the end is due */
+} self;
+
+/* Helpers: threads for what would keep the loop waiting, or itself waits for the loop. */
+
+static void join(struct helper *helper)
+{
+	if (helper->is_to_be_joined)
+		(void)pthread_join(helper->thread, NULL);
+	helper->is_to_be_joined = false;
+}
+
+static bool start(struct helper *helper, void *(*run)(void *context))
+{
+	join(helper);
+	helper->works = helper->is_to_be_joined =
+		pthread_create(&helper->thread, NULL, run, NULL) == 0;
+	return helper->works;
+}
+
+/* What is seen of ports. */
+
+static void on_session_ended(void *context, const struct session_end *end)
+{
+	const struct publisher_observer *reporter = context;
+
+	reporter->session_ended(reporter->context, end);
+}
+
+static void on_session_logged(void *context, const struct session_end *end)
+{
+	(void)context;
+	access_log_put(self.access_log, end, &publisher_port_of(end->session.route)->rule);
+}
+
+static void on_paused(void *context, const struct published_port *port, int error)
+{
+	const struct publisher_observer *reporter = context;
+
+	reporter->paused(reporter->context, port, error);
+}
+
+/* Ending: not all at once, since requests that are under way need this loop for their answers. */
+
+static void call_stop(void *context)
+{
+	loop_stop(context);
+}
+
+static void *stop_helpers(void *context)
+{
+	(void)context;
+	server_stop(self.api);
+	server_stop(self.status);
+	control_call(&self.control, call_stop, &self.loop);
+	return NULL;
+}
+
+static void end_now(void)
+{
+	timeout_stop(&self.ending_check);
+	self.ends_then = self.reloader.works;
+	if (self.reloader.works || self.stopper.works)
+		return;
+	if (!start(&self.stopper, stop_helpers))
+		_exit(EXIT_FAILURE);
+}
+
+static void ending_expired(void *context, struct timeout *timeout)
+{
+	(void)context;
+	if (!publisher_has_sessions(&self.publisher) || self.loop.now_ns >= self.ends_at_ns)
+		end_now();
+	else
+		timeout_start(timeout, &self.ending, &self.loop);
+}
+
+/* Drop-ins serve their ports themselves from here on; who waits at another is left in its backlog. */
+static void begin_to_end(void)
+{
+	char text[TEXT_DURATION_MAX];
+	uint64_t patience_ns = self.control.config.daemon.drain_timeout_ns;
+
+	systemd_stopping();
+	log_write(LOG_LEVEL_NOTICE, "ending: sessions may go on for %s",
+		  text_format_duration(patience_ns, text));
+	events_tell(&self.control.events, EVENT_DAEMON, "end", NULL);
+	self.control.ends = true;
+	for (struct published_port *port = publisher_next(&self.publisher, NULL); port;
+	     port = publisher_next(&self.publisher, port))
+		publisher_stop_listening(&self.publisher, port);
+	if (self.has_drop_ins)
+		drop_ins_fini(&self.drop_ins);
+	self.has_drop_ins = false;
+	self.ends_at_ns = self.loop.now_ns + patience_ns;
+	timeout_start(&self.ending_check, &self.ending, &self.loop);
+}
+
+/* Reading the configuration again, which waits for this loop, too. */
+
+static void start_to_reload(void);
+
+static void call_reloaded(void *context)
+{
+	struct error *err = context;
+
+	log_write(err->code < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "%s", err->text);
+	self.reloader.works = false;
+	if (self.ends_then)
+		end_now();
+	else if (self.reloads_again && !self.control.ends)
+		start_to_reload();
+}
+
+static void *reload(void *context)
+{
+	struct reloaded reloaded;
+	struct error err;
+
+	(void)context;
+	if (control_reload(&self.endpoints, &reloaded, &err) < 0)
+		(void)error_prefix(&err, "nothing is changed");
+	else
+		(void)error_set(&err, 0, "reloaded: %zu rules added, %zu removed, %zu changed%s",
+				reloaded.rules.added, reloaded.rules.removed,
+				reloaded.rules.changed,
+				reloaded.needs_restart ? "; new settings need a restart" : "");
+	control_call(&self.control, call_reloaded, &err);
+	return NULL;
+}
+
+static void start_to_reload(void)
+{
+	self.reloads_again = self.reloader.works;
+	if (!self.reloader.works && !start(&self.reloader, reload))
+		log_write(LOG_LEVEL_ERROR, "no thread to reload with: try again");
+}
+
+static void on_signal(void *context, int signal)
+{
+	(void)context;
+	if (signal == SIGHUP && !self.control.ends) {
+		access_log_reopen(self.access_log);
+		start_to_reload();
+	} else if (signal != SIGHUP && !self.control.ends) {
+		begin_to_end();
+	} else if (signal != SIGHUP) {
+		end_now();
+	}
+}
+
+/* Beginning. */
+
+static int read_config(const char *config_path, struct error *err)
+{
+	int r;
+
+	config_init(&self.config);
+	r = settings_from_environment(&self.config.settings, err);
+	if (r < 0)
+		return r;
+	if (!config_path && access(CONFIG_PATH, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	return config_read(&self.config, config_path ? config_path : CONFIG_PATH, err);
+}
+
+static int start_loop(struct error *err)
+{
+	int r = loop_init(&self.loop);
+
+	if (r == 0)
+		r = signals_init(&self.signals, &self.loop, on_signal, NULL);
+	if (r < 0)
+		return error_set(err, r, "epoll or signalfd: %s", error_name(r));
+	timeout_queue_init(&self.ending, &self.loop, ENDING_CHECK_NS, ending_expired, NULL);
+	timeout_init(&self.ending_check);
+	return 0;
+}
+
+static int start_control(const char *config_path, struct error *err)
+{
+	static struct publisher_observer reporter;
+	const struct publisher_observer observer = { .session_ended = on_session_ended,
+						     .session_logged = on_session_logged,
+						     .paused = on_paused,
+						     .context = &reporter };
+	const struct rules_keeper keeper = { .take = systemd_take_port,
+					     .keep = systemd_store_port,
+					     .forget = systemd_forget_port,
+					     .context = &self.systemd };
+	int r;
+
+	reporter = reporter_observer(&self.reporter, &self.loop);
+	publisher_init(&self.publisher, &self.loop, &self.config.settings, socket_raise_limit(),
+		       &observer);
+	r = control_init(&self.control, &self.loop, &self.publisher, &self.config);
+	if (r < 0)
+		return error_set(err, r, "eventfd: %s", error_name(r));
+	self.control.version = FAIRLEAD_VERSION;
+	self.control.commit = FAIRLEAD_COMMIT;
+	self.control.config_path = config_path ? config_path : CONFIG_PATH;
+	self.control.rules = &self.rules;
+	rules_init(&self.rules, &self.publisher, &self.control.events, &keeper);
+	self.access_log = access_log_start(&self.control, err);
+	return self.access_log ? 0 : err->code;
+}
+
+/* What the API had been told before: each by itself, so that one that fails does not stop others. */
+static void publish_recorded(void)
+{
+	struct ruleset recorded;
+	struct error err;
+
+	ruleset_init(&recorded);
+	if (record_read(self.control.config.daemon.state_file, &recorded, &err) < 0)
+		log_write(LOG_LEVEL_ERROR, "rules of the API are left out: %s", err.text);
+	for (size_t i = 0; i < recorded.count; i++) {
+		struct ruleset one = { .rules = &recorded.rules[i], .count = 1 };
+		char text[RULE_TEXT_MAX];
+
+		if (rules_add(&self.rules, &one, &err) < 0)
+			log_write(LOG_LEVEL_ERROR, "the API's rule %s is left out: %s",
+				  rule_format(&recorded.rules[i], text), err.text);
+	}
+	ruleset_fini(&recorded);
+}
+
+static int publish(struct error *err)
+{
+	struct rules_changed changed;
+	int r = rules_replace(&self.rules, RULE_FROM_FILE, &self.control.config.rules, &changed,
+			      err);
+
+	if (r == 0)
+		publish_recorded();
+	return r;
+}
+
+static gid_t group_of(const char *name)
+{
+	const struct group *group = getgrnam(name);
+
+	return group ? group->gr_gid : (gid_t)-1;
+}
+
+static int start_api(struct error *err)
+{
+	const struct daemon_settings *settings = &self.control.config.daemon;
+	gid_t group = group_of(settings->api_group);
+	int fd = self.systemd.api;
+
+	if (fd < 0)
+		fd = unix_socket_listen(settings->api_socket, SOCK_STREAM, 0660, group, err);
+	if (fd < 0)
+		return fd;
+	self.api = server_start(&self.endpoints, fd, false, group, err);
+	return self.api ? 0 : err->code;
+}
+
+static int start_status(struct error *err)
+{
+	const char *where = self.control.config.daemon.status_listen;
+	struct address address;
+	int fd = self.systemd.status;
+
+	if (fd < 0 && daemon_settings_is_off(where))
+		return 0;
+	if (fd < 0) {
+		(void)address_parse(where, &address); /* the configuration has been checked */
+		fd = socket_listen(PROTOCOL_TCP, &address, err);
+		if (fd < 0)
+			return error_prefix(err, "status_listen %s", where);
+	}
+	self.status = server_start(&self.endpoints, fd, true, (gid_t)-1, err);
+	return self.status ? 0 : err->code;
+}
+
+static int start_drop_ins(struct error *err)
+{
+	const char *path = self.control.config.daemon.drop_in_socket;
+	int fd = self.systemd.drop_in, r;
+
+	if (fd < 0 && daemon_settings_is_off(path))
+		return 0;
+	if (fd < 0)
+		fd = unix_socket_listen(path, SOCK_SEQPACKET, 0600, (gid_t)-1, err);
+	if (fd < 0)
+		return fd;
+	r = drop_ins_init(&self.drop_ins, &self.loop, &self.rules, fd);
+	if (r < 0)
+		return error_set(err, r, "epoll_ctl: %s", error_name(r));
+	self.has_drop_ins = true;
+	return 0;
+}
+
+int daemon_start(const char *config_path, struct error *err)
+{
+	int r = read_config(config_path, err);
+
+	log_open(self.config.settings.log, "fairleadd");
+	if (r == 0)
+		r = start_loop(err);
+	if (r < 0)
+		return r;
+	systemd_init(&self.systemd, &self.loop);
+	r = start_control(config_path, err);
+	if (r < 0)
+		return r;
+	endpoints_init(&self.endpoints, &self.control);
+	r = publish(err);
+	if (r == 0)
+		r = start_api(err);
+	if (r == 0)
+		r = start_status(err);
+	if (r == 0)
+		r = start_drop_ins(err);
+	if (r < 0)
+		return r;
+	systemd_drop_rest(&self.systemd);
+	systemd_ready("serving");
+	log_write(LOG_LEVEL_NOTICE, "serving %zu rules; the API is at %s", self.rules.count,
+		  self.control.config.daemon.api_socket);
+	return 0;
+}
+
+int daemon_run(void)
+{
+	int r = loop_run(&self.loop);
+
+	join(&self.stopper);
+	join(&self.reloader);
+	if (self.has_drop_ins)
+		drop_ins_fini(&self.drop_ins);
+	publisher_fini(&self.publisher);
+	access_log_stop(self.access_log);
+	systemd_fini(&self.systemd);
+	rules_fini(&self.rules);
+	endpoints_fini(&self.endpoints);
+	control_fini(&self.control);
+	signals_fini(&self.signals);
+	loop_fini(&self.loop);
+	return r;
+}

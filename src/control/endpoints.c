@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/endpoints.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/handlers.h"
+
+static const struct endpoint table[] = {
+#define ENDPOINT(method, path, handler) { method, path, handler },
+#include "control/endpoints.def"
+#undef ENDPOINT
+};
+
+#define ENDPOINTS (sizeof(table) / sizeof(table[0]))
+
+/* Whether the path is of that form; *ret_id is what stands for {id}. */
+static bool matches(const char *form, const char *path, const char **ret_id)
+{
+	const char *id = strstr(form, "{id}");
+	size_t length = id ? (size_t)(id - form) : strlen(form);
+
+	*ret_id = NULL;
+	if (strncmp(form, path, length) != 0)
+		return false;
+	if (!id)
+		return path[length] == '\0';
+	*ret_id = path + length;
+	return path[length] != '\0' && !strchr(path + length, '/');
+}
+
+const struct endpoint *endpoint_find(const char *method, const char *path, const char **ret_id,
+				     char ret_allowed[ENDPOINT_METHODS_MAX])
+{
+	size_t length = 0;
+
+	ret_allowed[0] = '\0';
+	for (size_t i = 0; i < ENDPOINTS; i++) {
+		if (!matches(table[i].path, path, ret_id))
+			continue;
+		if (strcmp(table[i].method, method) == 0)
+			return &table[i];
+		(void)snprintf(ret_allowed + length, ENDPOINT_METHODS_MAX - length, "%s%s",
+			       length > 0 ? ", " : "", table[i].method);
+		length = strlen(ret_allowed);
+	}
+	return NULL;
+}
+
+void endpoints_init(struct endpoints_context *context, struct control *control)
+{
+	context->control = control;
+	pthread_mutex_init(&context->changing, NULL);
+}
+
+void endpoints_fini(struct endpoints_context *context)
+{
+	pthread_mutex_destroy(&context->changing);
+}
+
+void answer_json(struct answer *answer, json_t *json)
+{
+	if (!json) {
+		answer_error(answer, 500, "no memory for the answer");
+		return;
+	}
+	answer->status = 200;
+	answer->json = json;
+}
+
+void answer_error(struct answer *answer, unsigned int status, const char *format, ...)
+{
+	char text[ERROR_TEXT_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	answer->status = status;
+	answer->json = json_pack("{s:s%}", "message", text, strlen(text));
+	if (!answer->json) {
+		/* not UTF-8, from a path say, or no memory */
+		answer->constant = "{\"message\":\"the request cannot be answered\"}\n";
+		answer->constant_bytes = strlen(answer->constant);
+	}
+}
+
+void answer_failure(struct answer *answer, const struct error *err)
+{
+	unsigned int status;
+
+	switch (err->code) {
+	case -EINVAL:
+	case -ERANGE:
+	case -E2BIG:
+		status = 400;
+		break;
+	case -ENOENT:
+		status = 404;
+		break;
+	case -EEXIST:
+	case -EADDRINUSE:
+	case -EBUSY:
+		status = 409;
+		break;
+	case -EACCES:
+	case -EPERM:
+		status = 403;
+		break;
+	default:
+		status = 500;
+		break;
+	}
+	answer_error(answer, status, "%s", err->text);
+}

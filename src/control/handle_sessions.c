@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions, and the clients that have them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "control/handlers.h"
+#include "control/shown.h"
+#include "relay/sessions.h"
+
+/* Unless more are asked for. */
+#define LIMIT_USUAL 1000
+#define LIMIT_MOST 100000
+
+static const char *query(const struct request *request, const char *name)
+{
+	const char *text = request->query(request->query_of, name);
+
+	return text && *text ? text : NULL;
+}
+
+/* A number of the query; `usual` where it is not given. Returns false where it is none. */
+static bool query_number(const struct request *request, const char *name, uint64_t most,
+			 uint64_t usual, uint64_t *ret, struct answer *answer)
+{
+	const char *text = query(request, name);
+
+	*ret = usual;
+	if (!text || text_parse_number(text, strlen(text), most, ret) == 0)
+		return true;
+	answer_error(answer, 400, "%s=%.40s is not a number from 0 to %llu", name, text,
+		     (unsigned long long)most);
+	return false;
+}
+
+static int find_state(const char *name)
+{
+	for (int state = SESSION_CONNECTING; state <= SESSION_CLOSING; state++)
+		if (strcmp(name, session_state_name((enum session_state)state)) == 0)
+			return state;
+	return -1;
+}
+
+static bool read_filter(const struct request *request, struct session_filter *ret,
+			struct answer *answer)
+{
+	const char *client = query(request, "client");
+	const char *protocol = query(request, "protocol");
+	const char *state = query(request, "state");
+	enum protocol found;
+
+	*ret = (struct session_filter){ .rule = query(request, "rule"),
+					.protocol = -1,
+					.state = -1 };
+	if (client && prefix_parse(client, &ret->client) < 0) {
+		answer_error(answer, 400,
+			     "client=%.60s is neither an IP address nor a prefix like 2001:db8::/32",
+			     client);
+		return false;
+	}
+	if (protocol && protocol_parse(protocol, &found) < 0) {
+		answer_error(answer, 400, "protocol=%.40s is none of tcp, udp, sctp", protocol);
+		return false;
+	}
+	if (protocol)
+		ret->protocol = (int)found;
+	if (state)
+		ret->state = find_state(state);
+	if (state && ret->state < 0) {
+		answer_error(answer, 400,
+			     "state=%.40s is none of connecting, open, half-closed, closing", state);
+		return false;
+	}
+	return true;
+}
+
+static uint64_t wall_clock_offset_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec - clock_now_ns();
+}
+
+/* Those behind the number `after`, at most `limit`. */
+static json_t *encode_page(const struct sessions_shown *shown, uint64_t after, uint64_t limit)
+{
+	uint64_t offset_ns = wall_clock_offset_ns(), now_ns = clock_now_ns();
+	json_t *list = json_array(), *next = json_null();
+	size_t i = 0;
+
+	while (i < shown->count && shown->sessions[i].session.id <= after)
+		i++;
+	for (; i < shown->count && limit > 0; i++, limit--)
+		(void)json_array_append_new(
+			list, shown_session(&shown->sessions[i], offset_ns, now_ns));
+	if (i < shown->count && i > 0)
+		next = json_integer((json_int_t)shown->sessions[i - 1].session.id);
+	return json_pack("{s:o, s:I, s:o}", "sessions", list, "total", (json_int_t)shown->count,
+			 "next", next);
+}
+
+void handle_sessions(const struct request *request, struct answer *answer)
+{
+	struct sessions_shown shown;
+	struct session_filter filter;
+	uint64_t limit, after;
+
+	if (!read_filter(request, &filter, answer) ||
+	    !query_number(request, "limit", LIMIT_MOST, LIMIT_USUAL, &limit, answer) ||
+	    !query_number(request, "after", INT64_MAX, 0, &after, answer))
+		return;
+	if (snapshot_sessions(request->context->control, &filter, &shown) < 0) {
+		answer_error(answer, 500, "no memory for a list of all sessions");
+		return;
+	}
+	answer_json(answer, encode_page(&shown, after, limit));
+	sessions_shown_free(&shown);
+}
+
+struct ending {
+	struct control *control;
+	uint64_t id;
+	bool found;
+};
+
+static void end_on(void *context, struct relay *relay)
+{
+	struct ending *ending = context;
+
+	if (!ending->found)
+		ending->found = relay_end_session(relay, ending->id);
+}
+
+static void call_end(void *context)
+{
+	struct ending *ending = context;
+
+	workers_for_each(&ending->control->publisher->workers, end_on, ending);
+}
+
+void handle_session_end(const struct request *request, struct answer *answer)
+{
+	struct ending ending = { .control = request->context->control };
+
+	if (text_parse_number(request->id, strlen(request->id), INT64_MAX, &ending.id) == 0)
+		control_call(ending.control, call_end, &ending);
+	if (!ending.found) {
+		answer_error(answer, 404, "there is no session %.40s", request->id);
+		return;
+	}
+	answer_json(answer, json_pack("{s:I}", "ended", (json_int_t)ending.id));
+}
+
+/* Clients. */
+
+struct client {
+	struct address ip; /* port 0 */
+	uint64_t sessions, in_bytes, out_bytes, in_bytes_s, out_bytes_s;
+};
+
+static int compare_ips(const void *a, const void *b)
+{
+	const struct address *first = &((const struct session_shown *)a)->session.client;
+	const struct address *second = &((const struct session_shown *)b)->session.client;
+
+	if (first->family != second->family)
+		return first->family < second->family ? -1 : 1;
+	if (first->scope != second->scope)
+		return first->scope < second->scope ? -1 : 1;
+	return memcmp(first->ip, second->ip, sizeof(first->ip));
+}
+
+static int compare_rates(const void *a, const void *b)
+{
+	const struct client *first = a, *second = b;
+	uint64_t rates[2] = { first->in_bytes_s + first->out_bytes_s,
+			      second->in_bytes_s + second->out_bytes_s };
+
+	if (rates[0] != rates[1])
+		return rates[0] > rates[1] ? -1 : 1;
+	if (first->sessions != second->sessions)
+		return first->sessions > second->sessions ? -1 : 1;
+	return memcmp(&first->ip, &second->ip, sizeof(first->ip));
+}
+
+static bool same_ip(const struct address *a, const struct address *b)
+{
+	return a->family == b->family && a->scope == b->scope &&
+	       memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
+/* Sums the sessions up by client. Returns how many there are; the array has room for all. */
+static size_t sum_up(struct sessions_shown *shown, struct client *clients)
+{
+	size_t count = 0;
+
+	if (shown->count > 0)
+		qsort(shown->sessions, shown->count, sizeof(shown->sessions[0]), compare_ips);
+	for (size_t i = 0; i < shown->count; i++) {
+		const struct session *session = &shown->sessions[i].session;
+		struct client *client;
+
+		if (count == 0 || !same_ip(&clients[count - 1].ip, &session->client)) {
+			clients[count] = (struct client){ .ip = session->client };
+			clients[count++].ip.port = 0;
+		}
+		client = &clients[count - 1];
+		client->sessions++;
+		client->in_bytes += session->in_bytes;
+		client->out_bytes += session->out_bytes;
+		client->in_bytes_s += session->in_bytes_s;
+		client->out_bytes_s += session->out_bytes_s;
+	}
+	if (count > 0)
+		qsort(clients, count, sizeof(clients[0]), compare_rates);
+	return count;
+}
+
+static json_t *encode_client(const struct client *client)
+{
+	char ip[ADDRESS_TEXT_MAX];
+
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "ip", address_format_ip(&client->ip, ip),
+			 "sessions", (json_int_t)client->sessions, "in_bytes",
+			 (json_int_t)client->in_bytes, "out_bytes", (json_int_t)client->out_bytes,
+			 "in_bytes_s", (json_int_t)client->in_bytes_s, "out_bytes_s",
+			 (json_int_t)client->out_bytes_s);
+}
+
+void handle_clients(const struct request *request, struct answer *answer)
+{
+	struct sessions_shown shown;
+	struct session_filter filter;
+	struct client *clients;
+	uint64_t limit;
+	json_t *list;
+	size_t count;
+
+	if (!read_filter(request, &filter, answer) ||
+	    !query_number(request, "limit", LIMIT_MOST, LIMIT_USUAL, &limit, answer))
+		return;
+	if (snapshot_sessions(request->context->control, &filter, &shown) < 0) {
+		answer_error(answer, 500, "no memory for a list of all sessions");
+		return;
+	}
+	clients = calloc(shown.count + 1, sizeof(*clients));
+	list = json_array();
+	count = clients ? sum_up(&shown, clients) : 0;
+	for (size_t i = 0; i < count && i < limit; i++)
+		(void)json_array_append_new(list, encode_client(&clients[i]));
+	free(clients);
+	sessions_shown_free(&shown);
+	answer_json(answer,
+		    json_pack("{s:o, s:I}", "clients", list, "total", (json_int_t)count));
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/shown.h"
+
+#include "api/rules.h"
+#include "base/clock.h"
+#include "base/timestamp.h"
+
+static json_t *shown_ends(const struct relay_counts *counts)
+{
+	json_t *ends = json_object();
+
+	for (int reason = 0; ends && reason < END_REASONS; reason++)
+		if (counts->ended[reason] > 0)
+			(void)json_object_set_new(ends, end_reason_name((enum end_reason)reason),
+						  json_integer((json_int_t)counts->ended[reason]));
+	return ends;
+}
+
+json_t *shown_counts(const struct relay_counts *counts)
+{
+	json_t *object = json_object();
+
+#define COUNTER(field, kind, metric, label, help) \
+	(void)json_object_set_new(object, #field, json_integer((json_int_t)counts->field));
+#include "relay/counters.def"
+#undef COUNTER
+	(void)json_object_set_new(object, "ended", shown_ends(counts));
+	return object;
+}
+
+json_t *shown_port(const struct port_shown *port)
+{
+	json_t *object = rules_encode(&port->rule);
+
+	(void)json_object_set_new(object, "state",
+				  json_string(port->paused ? "waiting" : "listening"));
+	(void)json_object_set_new(object, "counters", shown_counts(&port->counts));
+	return object;
+}
+
+/* null where there is no such address. */
+static json_t *shown_address(const struct address *address)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	return address->family == AF_UNSPEC ? json_null()
+					    : json_string(address_format(address, text));
+}
+
+static const char *started_text(const struct session *session, uint64_t offset_ns,
+				char buffer[TIMESTAMP_MAX])
+{
+	uint64_t ns = session->started_ns + offset_ns;
+	struct timespec when = { .tv_sec = (time_t)(ns / NS_PER_S),
+				 .tv_nsec = (long)(ns % NS_PER_S) };
+
+	return timestamp_format(&when, buffer);
+}
+
+json_t *shown_session(const struct session_shown *shown, uint64_t offset_ns, uint64_t now_ns)
+{
+	const struct session *session = &shown->session;
+	char id[RULE_ID_MAX], time[TIMESTAMP_MAX];
+	uint64_t age_ns = now_ns > session->started_ns ? now_ns - session->started_ns : 0;
+
+	return json_pack(
+		"{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:s, "
+		"s:s}",
+		"id", (json_int_t)session->id, "protocol", protocol_name(shown->rule.protocol),
+		"rule", rule_id(&shown->rule, id), "name",
+		shown->rule.name[0] ? shown->rule.name : NULL, "client",
+		shown_address(&session->client), "host", shown_address(&session->host), "source",
+		shown_address(&session->source), "container", shown_address(&session->container),
+		"state", session_state_name(session->state), "started",
+		started_text(session, offset_ns, time), "age_s", (double)(age_ns / NS_PER_MS) / 1e3,
+		"in_bytes", (json_int_t)session->in_bytes, "out_bytes",
+		(json_int_t)session->out_bytes, "in_bytes_s", (json_int_t)session->in_bytes_s,
+		"out_bytes_s", (json_int_t)session->out_bytes_s, "identity", "none", "path",
+		"relay");
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a snapshot holds, as JSON. Each returns a new object, or NULL without memory. */
+#ifndef FAIRLEAD_CONTROL_SHOWN_H
+#define FAIRLEAD_CONTROL_SHOWN_H
+
+#include <jansson.h>
+
+#include "control/snapshot.h"
+
+/* The counters, and the ends by reason, of which those that never happened are left out. */
+json_t *shown_counts(const struct relay_counts *counts);
+
+json_t *shown_port(const struct port_shown *port);
+
+/* offset_ns: of the wall clock, ahead of the monotonic one. */
+json_t *shown_session(const struct session_shown *shown, uint64_t offset_ns, uint64_t now_ns);
+
+#endif
