@@ -6,6 +6,7 @@ settings are in this file. Each is started anew for each measurement.
 """
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -162,10 +163,36 @@ def quiet(lab: Lab, words: list[str], **options: object) -> subprocess.Popen:
 def start_drop_in(
     lab: Lab, protocol: str, program: Path, stack: contextlib.ExitStack
 ) -> subprocess.Popen:
-    """As dockerd starts it, with something to take what is said on descriptor 3."""
+    """As dockerd starts it, with something to take what is said on descriptor 3; it serves itself."""
     words = [str(program), "-proto", protocol, "-host-ip", "::", "-host-port", str(PROXY_PORT)]
     words += ["-container-ip", BACKEND_IP4, "-container-port", str(BACKEND_PORT)]
-    return quiet(lab, ["sh", "-c", 'exec "$@" 3>/dev/null', "sh", *words])
+    script = 'FAIRLEAD_HANDOVER=off exec "$@" 3>/dev/null'
+    return quiet(lab, ["sh", "-c", script, "sh", *words])
+
+
+STATUS = "127.0.0.1:9469"
+# As a monitoring system asks, and more often than most.
+SCRAPE = f"while sleep 5; do curl -s -o /dev/null http://{STATUS}/metrics; done"
+
+
+def start_daemon(
+    lab: Lab, protocol: str, program: Path, stack: contextlib.ExitStack
+) -> subprocess.Popen:
+    """With all that it has to show switched on: an access log, and metrics that are asked for."""
+    container = f"{BACKEND_IP4}:{BACKEND_PORT}"
+    rule = {"protocol": protocol, "host": f"[::]:{PROXY_PORT}", "container": container}
+    settings = {
+        "api_socket": f"{lab.folder}/api.sock",
+        "drop_in_socket": "off",
+        "state_file": f"{lab.folder}/rules.json",
+        "status_listen": STATUS,
+        "access_log": f"{lab.folder}/access.log",
+        "drain_timeout": "0",
+    }
+    config = lab.folder / "fairlead.json"
+    config.write_text(json.dumps({"daemon": settings, "rules": [rule]}), encoding="utf-8")
+    stack.callback(end, quiet(lab, ["sh", "-c", SCRAPE]))
+    return quiet(lab, [str(program), "--config", str(config)])
 
 
 HAPROXY = f"""
@@ -258,6 +285,15 @@ PEERS = [
         start_drop_in,
         BOTH,
         drop_in=True,
+    ),
+    Peer(
+        "fairleadd",
+        "fairleadd, with log and metrics",
+        existing(BUILD / "fairleadd"),
+        "`make`",
+        ["", "--version"],
+        start_daemon,
+        BOTH,
     ),
     Peer(
         "docker-proxy",

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/fd.h"
@@ -18,6 +19,7 @@ struct offer {
 	uint32_t unused; /* 0 */
 	struct address host;
 	struct address container;
+	uint64_t network; /* the inode of the network namespace */
 };
 
 struct answer {
@@ -27,7 +29,15 @@ struct answer {
 	char reason[DROP_IN_REASON_MAX];
 };
 
-_Static_assert(sizeof(struct offer) == 64, "drop_in: an offer has no holes");
+_Static_assert(sizeof(struct offer) == 72, "drop_in: an offer has no holes");
+
+/* 0 where it cannot be told. */
+static uint64_t network(void)
+{
+	struct stat status;
+
+	return stat("/proc/self/ns/net", &status) < 0 ? 0 : status.st_ino;
+}
 
 union control {
 	struct cmsghdr align;
@@ -53,7 +63,8 @@ int drop_in_offer(int fd, const struct rule *rule, int listener)
 {
 	struct offer offer = { .protocol = rule->protocol,
 			       .host = rule->host,
-			       .container = rule->container };
+			       .container = rule->container,
+			       .network = network() };
 	struct iovec part = { .iov_base = &offer, .iov_len = sizeof(offer) };
 	union control control;
 	struct msghdr message = { .msg_iov = &part,
@@ -133,6 +144,8 @@ int drop_in_receive_offer(int fd, struct rule *ret_rule, int *ret_listener)
 		return -ECONNRESET;
 	if (listener < 0 || !is_offer(&offer, got))
 		return -EBADMSG;
+	if (offer.network != network())
+		return -EXDEV;
 	*ret_rule = (struct rule){ .protocol = (enum protocol)offer.protocol,
 				   .origin = RULE_FROM_DROP_IN,
 				   .host = offer.host,

@@ -31,23 +31,20 @@ static double seconds(const struct session_end *end)
 	return (double)(end->ended_ns - end->session.started_ns) / 1e9;
 }
 
-char *access_log_format_text(const struct access_log_entry *entry, const struct timespec *now)
+char *access_log_format_text(const struct access_log_entry *entry, const struct timespec *when)
 {
 	const struct session *session = &entry->end.session;
 	char time[TIMESTAMP_MAX], client[ADDRESS_TEXT_MAX], host[ADDRESS_TEXT_MAX];
 	char source[ADDRESS_TEXT_MAX], container[ADDRESS_TEXT_MAX];
 	char *line = NULL;
-	int length = asprintf(&line,
-			      "%s %s %s %s %s %s in=%" PRIu64 " out=%" PRIu64
-			      " duration=%.3f end=%s%s%s",
-			      timestamp_format(now, time), protocol_name(entry->rule.protocol),
-			      address_text(&session->client, client),
-			      address_text(&session->host, host),
-			      address_text(&session->source, source),
-			      address_text(&session->container, container), session->in_bytes,
-			      session->out_bytes, seconds(&entry->end),
-			      end_reason_name(entry->end.reason),
-			      entry->rule.name[0] ? " rule=" : "", entry->rule.name);
+	int length = asprintf(
+		&line, "%s %s %s %s %s %s in=%" PRIu64 " out=%" PRIu64 " duration=%.3f end=%s%s%s",
+		timestamp_format(when, time), protocol_name(entry->rule.protocol),
+		address_text(&session->client, client), address_text(&session->host, host),
+		address_text(&session->source, source),
+		address_text(&session->container, container), session->in_bytes, session->out_bytes,
+		seconds(&entry->end), end_reason_name(entry->end.reason),
+		entry->rule.name[0] ? " rule=" : "", entry->rule.name);
 
 	return length < 0 ? NULL : line;
 }
@@ -65,22 +62,23 @@ json_t *access_log_format_json(const struct access_log_entry *entry)
 	const struct session *session = &entry->end.session;
 	char id[RULE_ID_MAX];
 
-	return json_pack(
-		"{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:s}", "id",
-		(json_int_t)session->id, "protocol", protocol_name(entry->rule.protocol), "rule",
-		rule_id(&entry->rule, id), "name", entry->rule.name[0] ? entry->rule.name : NULL,
-		"client", json_address(&session->client), "host", json_address(&session->host),
-		"source", json_address(&session->source), "container",
-		json_address(&session->container), "in_bytes", (json_int_t)session->in_bytes,
-		"out_bytes", (json_int_t)session->out_bytes, "duration_s", seconds(&entry->end),
-		"end", end_reason_name(entry->end.reason));
+	return json_pack("{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:s}", "id",
+			 (json_int_t)session->id, "protocol", protocol_name(entry->rule.protocol),
+			 "rule", rule_id(&entry->rule, id), "name",
+			 entry->rule.name[0] ? entry->rule.name : NULL, "client",
+			 json_address(&session->client), "host", json_address(&session->host),
+			 "source", json_address(&session->source), "container",
+			 json_address(&session->container), "in_bytes",
+			 (json_int_t)session->in_bytes, "out_bytes", (json_int_t)session->out_bytes,
+			 "duration_s", seconds(&entry->end), "end",
+			 end_reason_name(entry->end.reason));
 }
 
 /* One object with the time in front, as text. */
-static char *json_line(const struct access_log_entry *entry, const struct timespec *now)
+static char *json_line(const struct access_log_entry *entry, const struct timespec *when)
 {
 	char time[TIMESTAMP_MAX];
-	json_t *object = json_pack("{s:s}", "time", timestamp_format(now, time));
+	json_t *object = json_pack("{s:s}", "time", timestamp_format(when, time));
 	json_t *rest = access_log_format_json(entry);
 	char *line = NULL;
 
@@ -120,23 +118,50 @@ static bool write_all(int fd, const char *text, size_t length)
 	return true;
 }
 
-static bool write_line(const struct access_log *log, char *line)
+static void count_dropped(struct access_log *log, size_t lines)
+{
+	atomic_fetch_add_explicit(&log->control->log_dropped, lines, memory_order_relaxed);
+}
+
+/* Lines that leave with one call, as thousands of sessions may end in a second. */
+struct lines {
+	char bytes[32768];
+	size_t length, count;
+};
+
+static void flush(struct access_log *log, struct lines *lines)
+{
+	if (lines->length > 0 && !write_all(log->fd, lines->bytes, lines->length))
+		count_dropped(log, lines->count);
+	lines->length = lines->count = 0;
+}
+
+static void add_line(struct access_log *log, struct lines *lines, const char *line)
 {
 	size_t length = strlen(line);
 
-	line[length] = '\n'; /* over the end, so that it leaves with one call */
-	return write_all(log->fd, line, length + 1);
+	if (lines->length + length + 1 > sizeof(lines->bytes))
+		flush(log, lines);
+	memcpy(lines->bytes + lines->length, line, length);
+	lines->bytes[lines->length + length] = '\n';
+	lines->length += length + 1;
+	lines->count++;
 }
 
-static void count_dropped(struct access_log *log)
+/* When it was on the wall clock that the session ended. */
+static struct timespec ended_at(const struct access_log_entry *entry, uint64_t offset_ns)
 {
-	atomic_fetch_add_explicit(&log->control->log_dropped, 1, memory_order_relaxed);
+	uint64_t ns = entry->end.ended_ns + offset_ns;
+
+	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
+				  .tv_nsec = (long)(ns % NS_PER_S) };
 }
 
-static void write_entry(struct access_log *log, const struct access_log_entry *entry)
+static void write_entry(struct access_log *log, struct lines *lines,
+			const struct access_log_entry *entry, uint64_t offset_ns)
 {
-	struct timespec now;
 	bool as_json = log->settings->access_log_format == ACCESS_LOG_JSON;
+	struct timespec when = ended_at(entry, offset_ns);
 	char *line;
 
 	if (events_are_wanted(&log->control->events, EVENT_SESSION))
@@ -144,11 +169,23 @@ static void write_entry(struct access_log *log, const struct access_log_entry *e
 			    access_log_format_json(entry));
 	if (!log->to_journal && log->fd < 0)
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	line = as_json ? json_line(entry, &now) : access_log_format_text(entry, &now);
-	if (!line || !(log->to_journal ? send_to_journal(entry, line) : write_line(log, line)))
-		count_dropped(log);
+	line = as_json ? json_line(entry, &when) : access_log_format_text(entry, &when);
+	if (!line || (log->to_journal && !send_to_journal(entry, line)))
+		count_dropped(log, 1);
+	else if (!log->to_journal)
+		add_line(log, lines, line);
 	free(line);
+}
+
+static void write_batch(struct access_log *log, const struct access_log_entry *batch, size_t count)
+{
+	uint64_t offset_ns = clock_wall_offset_ns();
+	struct lines lines;
+
+	lines.length = lines.count = 0;
+	for (size_t i = 0; i < count; i++)
+		write_entry(log, &lines, &batch[i], offset_ns);
+	flush(log, &lines);
 }
 
 static int open_file(const struct daemon_settings *settings)
@@ -229,8 +266,7 @@ static void *run(void *context)
 		pthread_mutex_unlock(&log->mutex);
 		if (reopens)
 			reopen(log);
-		for (size_t i = 0; i < taken; i++)
-			write_entry(log, &batch[i]);
+		write_batch(log, batch, taken);
 		pthread_mutex_lock(&log->mutex);
 	}
 	pthread_mutex_unlock(&log->mutex);
@@ -311,7 +347,7 @@ void access_log_put(struct access_log *log, const struct session_end *end, const
 	}
 	pthread_mutex_unlock(&log->mutex);
 	if (dropped)
-		count_dropped(log);
+		count_dropped(log, 1);
 }
 
 void access_log_reopen(struct access_log *log)

@@ -45,17 +45,16 @@ struct access_log *access_log_start(struct control *control, struct error *err);
 void access_log_stop(struct access_log *log);
 
 /* From any thread. Does not wait. */
-void access_log_put(struct access_log *log, const struct session_end *end,
-		    const struct rule *rule);
+void access_log_put(struct access_log *log, const struct session_end *end, const struct rule *rule);
 
 /* Opens the file anew, for who has moved it away (logrotate(8)). */
 void access_log_reopen(struct access_log *log);
 
 /*
  * The line, without its line feed: "2026-11-25T03:04:05.678Z tcp [2001:db8::1]:41534 ..." or an
- * object. The caller frees it; NULL without memory.
+ * object. `when` is when the session ended. The caller frees it; NULL without memory.
  */
-char *access_log_format_text(const struct access_log_entry *entry, const struct timespec *now);
+char *access_log_format_text(const struct access_log_entry *entry, const struct timespec *when);
 json_t *access_log_format_json(const struct access_log_entry *entry);
 
 #endif

@@ -40,8 +40,8 @@ int drop_ins_init(struct drop_ins *drop_ins, struct loop *loop, struct rules *ru
 
 static void lease_end(struct drop_ins *drop_ins, struct lease *lease)
 {
-	struct published_port *port =
-		lease->has_port ? rules_find(drop_ins->rules, &lease->key) : NULL;
+	struct published_port *port = lease->has_port ? rules_find(drop_ins->rules, &lease->key)
+						      : NULL;
 
 	if (port)
 		rules_remove(drop_ins->rules, port, 0);
@@ -127,7 +127,16 @@ static bool is_socket_of(int fd, const struct rule *rule)
 
 static void refuse(struct drop_in_answer *answer, const char *reason)
 {
-	(void)snprintf(answer->reason, sizeof(answer->reason), "%.*s", DROP_IN_REASON_MAX - 1, reason);
+	(void)snprintf(answer->reason, sizeof(answer->reason), "%.*s", DROP_IN_REASON_MAX - 1,
+		       reason);
+}
+
+static void answer_refusal(const struct lease *lease, const char *reason)
+{
+	struct drop_in_answer answer = { .accepted = false };
+
+	refuse(&answer, reason);
+	(void)drop_in_answer(lease->fd, &answer);
 }
 
 static void take_port(struct drop_ins *drop_ins, struct lease *lease, struct rule *rule,
@@ -176,6 +185,8 @@ static void lease_event(void *context, struct loop_ref ref, uint32_t events)
 	}
 	if (r == 0) /* one lease is for one port */
 		fd_close(&listener);
+	if (r == -EXDEV)
+		answer_refusal(lease, "it is in another network namespace");
 	lease_end(drop_ins, lease);
 	if (drop_ins->paused) {
 		drop_ins->paused = false;

@@ -55,9 +55,10 @@ static bool read_filter(const struct request *request, struct session_filter *re
 					.protocol = -1,
 					.state = -1 };
 	if (client && prefix_parse(client, &ret->client) < 0) {
-		answer_error(answer, 400,
-			     "client=%.60s is neither an IP address nor a prefix like 2001:db8::/32",
-			     client);
+		answer_error(
+			answer, 400,
+			"client=%.60s is neither an IP address nor a prefix like 2001:db8::/32",
+			client);
 		return false;
 	}
 	if (protocol && protocol_parse(protocol, &found) < 0) {
@@ -70,32 +71,25 @@ static bool read_filter(const struct request *request, struct session_filter *re
 		ret->state = find_state(state);
 	if (state && ret->state < 0) {
 		answer_error(answer, 400,
-			     "state=%.40s is none of connecting, open, half-closed, closing", state);
+			     "state=%.40s is none of connecting, open, half-closed, closing",
+			     state);
 		return false;
 	}
 	return true;
 }
 
-static uint64_t wall_clock_offset_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec - clock_now_ns();
-}
-
 /* Those behind the number `after`, at most `limit`. */
 static json_t *encode_page(const struct sessions_shown *shown, uint64_t after, uint64_t limit)
 {
-	uint64_t offset_ns = wall_clock_offset_ns(), now_ns = clock_now_ns();
+	uint64_t offset_ns = clock_wall_offset_ns(), now_ns = clock_now_ns();
 	json_t *list = json_array(), *next = json_null();
 	size_t i = 0;
 
 	while (i < shown->count && shown->sessions[i].session.id <= after)
 		i++;
 	for (; i < shown->count && limit > 0; i++, limit--)
-		(void)json_array_append_new(
-			list, shown_session(&shown->sessions[i], offset_ns, now_ns));
+		(void)json_array_append_new(list,
+					    shown_session(&shown->sessions[i], offset_ns, now_ns));
 	if (i < shown->count && i > 0)
 		next = json_integer((json_int_t)shown->sessions[i - 1].session.id);
 	return json_pack("{s:o, s:I, s:o}", "sessions", list, "total", (json_int_t)shown->count,
@@ -253,6 +247,5 @@ void handle_clients(const struct request *request, struct answer *answer)
 		(void)json_array_append_new(list, encode_client(&clients[i]));
 	free(clients);
 	sessions_shown_free(&shown);
-	answer_json(answer,
-		    json_pack("{s:o, s:I}", "clients", list, "total", (json_int_t)count));
+	answer_json(answer, json_pack("{s:o, s:I}", "clients", list, "total", (json_int_t)count));
 }

@@ -21,10 +21,12 @@ SRC = ROOT / "src"
 DROP_IN_PAGE = ROOT / "man/fairlead-docker-proxy.8.scd"
 PUBLISH_PAGE = ROOT / "man/fairlead-publish.1.scd"
 COMMAND_PAGE = ROOT / "man/fairlead.1.scd"
+DAEMON_PAGE = ROOT / "man/fairleadd.8.scd"
+CONFIG_PAGE = ROOT / "man/fairlead.json.5.scd"
 COLUMNS_MAX = 100
 README_LINES_MAX = 200
 # Named in the documents, and no setting of the programs.
-OTHER_VARIABLES = {"FAIRLEAD_BUILD"}
+OTHER_VARIABLES = {"FAIRLEAD_BUILD", "FAIRLEAD_HANDOVER", "FAIRLEAD_SOCKET"}
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -75,6 +77,19 @@ def settings() -> list[Setting]:
     found = [Setting(*match.groups()) for match in row.finditer(text)]
     assert len(found) == len(re.findall(r"^(?:DURATION|NUMBER)\(", text, re.M)) > 0
     return found
+
+
+def daemon_settings() -> list[tuple[str, str]]:
+    """Each key with its default."""
+    text = read(SRC / "model/daemon_settings.def")
+    rows = re.findall(r"^(?:TEXT|CHOICE)\((\w+), [\w ]+, \"([^\"]+)\"", text, re.M)
+    rows += re.findall(r"^DURATION\(\w+, \"(\w+)\", \"(\w+)\"", text, re.M)
+    assert len(rows) == len(re.findall(r"^[A-Z]+\(", text, re.M)) > 0
+    return rows
+
+
+def journal_fields() -> set[str]:
+    return set(re.findall(r"\"(FAIRLEAD_\w+)=", read(SRC / "control/access_log.c")))
 
 
 def log_targets() -> list[str]:
@@ -138,7 +153,30 @@ def test_readme_has_every_setting_with_its_default() -> None:
 @pytest.mark.parametrize("path", documents() + pages())
 def test_no_other_variable_is_named(path: str) -> None:
     known = {it.variable for it in settings()} | {"FAIRLEAD_LOG"} | OTHER_VARIABLES
+    known |= journal_fields()
     assert set(re.findall(r"\bFAIRLEAD_\w+", read(path))) <= known
+
+
+def test_manual_has_every_setting_of_the_daemon_with_its_default() -> None:
+    row = re.compile(r"^\*(\w+)\* \((\S+)\)$", re.M)
+    assert row.findall(section(CONFIG_PAGE, "DAEMON")) == daemon_settings()
+
+
+def test_manual_has_the_keys_of_all_other_settings() -> None:
+    variables = [it.variable for it in settings()] + ["FAIRLEAD_LOG"]
+    keys = [variable.removeprefix("FAIRLEAD_").lower() for variable in variables]
+    assert re.findall(r"\*([a-z_]+)\*", section(CONFIG_PAGE, "SETTINGS")) == keys
+
+
+def test_manual_has_every_field_of_the_journal() -> None:
+    assert set(re.findall(r"\*(FAIRLEAD_\w+)\*", section(DAEMON_PAGE, "ACCESS LOG"))) == (
+        journal_fields()
+    )
+
+
+def test_manual_has_the_flags_of_the_daemon() -> None:
+    accepted = set(re.findall(r"(?<![\w-])(--?[\w-]+)(?= |,)", usage("fairleadd", "--help")))
+    assert flags_of_page(DAEMON_PAGE) == accepted
 
 
 def test_manual_has_every_end_reason() -> None:

@@ -15,6 +15,7 @@
 #include "apps/common/reporter.h"
 #include "apps/docker-proxy/flags.h"
 #include "apps/docker-proxy/inherited.h"
+#include "apps/docker-proxy/lease.h"
 #include "apps/version.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -32,7 +33,10 @@ static struct proxy {
 	struct loop loop;
 	struct signals signals;
 	struct reporter reporter;
-	struct publisher publisher;
+	struct lease lease;
+	const char *lease_path;
+	struct published_port *port;
+	struct publisher publisher; /* last: it ends in a large buffer */
 } proxy;
 
 static int parse_command_line(int argc, char **argv)
@@ -100,8 +104,9 @@ static int publish(struct error *err)
 	if (r < 0)
 		return error_set(err, r, "epoll or signalfd: %s", error_name(r));
 	publisher_init(&proxy.publisher, &proxy.loop, &proxy.settings, descriptors_max, &observer);
-	if (!publisher_add(&proxy.publisher, &proxy.rule,
-			   proxy.flags.use_listen_fd ? INHERITED_LISTEN_FD : -1, err)) {
+	proxy.port = publisher_add(&proxy.publisher, &proxy.rule,
+				   proxy.flags.use_listen_fd ? INHERITED_LISTEN_FD : -1, err);
+	if (!proxy.port) {
 		char host[ADDRESS_TEXT_MAX];
 
 		return error_prefix(err, "failed to listen on %s",
@@ -118,6 +123,8 @@ static int start(int status_fd, struct error *err)
 	settings_init(&proxy.settings);
 	r = settings_from_environment(&proxy.settings, err);
 	log_open(proxy.settings.log, "fairlead-docker-proxy");
+	if (r == 0)
+		r = lease_read_environment(&proxy.lease_path, err);
 	if (r == 0)
 		r = make_rule(err);
 	/*
@@ -147,9 +154,13 @@ int main(int argc, char **argv)
 	}
 	if (inherited_report_ready(&status_fd) < 0)
 		return EXIT_SUCCESS; /* dockerd has died meanwhile, and nobody would ever stop us */
+	if (proxy.lease_path)
+		lease_init(&proxy.lease, &proxy.loop, &proxy.publisher, proxy.port,
+			   proxy.lease_path);
 	r = loop_run(&proxy.loop);
 	if (r < 0)
 		log_write(LOG_LEVEL_ERROR, "epoll_wait: %s", error_name(r));
+	lease_fini(&proxy.lease);
 	publisher_fini(&proxy.publisher);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
