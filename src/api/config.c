@@ -49,8 +49,7 @@ static int set_common(void *settings, const char *key, const char *text, struct 
 	return settings_set(settings, key, text, err);
 }
 
-static int decode_settings(const struct strict *at, set_fn *set, void *settings,
-			   struct error *err)
+static int decode_settings(const struct strict *at, set_fn *set, void *settings, struct error *err)
 {
 	const char *key;
 	json_t *ignored;

@@ -10,8 +10,7 @@ const char *timestamp_format(const struct timespec *when, char buffer[TIMESTAMP_
 
 	gmtime_r(&when->tv_sec, &parts);
 	length = strftime(buffer, TIMESTAMP_MAX, "%Y-%m-%dT%H:%M:%S", &parts);
-	(void)snprintf(buffer + length, TIMESTAMP_MAX - length, ".%03ldZ",
-		       when->tv_nsec / 1000000);
+	(void)snprintf(buffer + length, TIMESTAMP_MAX - length, ".%03ldZ", when->tv_nsec / 1000000);
 	return buffer;
 }
 

@@ -23,8 +23,8 @@ struct endpoints_context {
 
 struct request {
 	struct endpoints_context *context;
-	const char *id;	      /* of the path's last part, if the endpoint has one */
-	const json_t *body;   /* NULL where there is none */
+	const char *id;	    /* of the path's last part, if the endpoint has one */
+	const json_t *body; /* NULL where there is none */
 	const char *(*query)(void *of, const char *name); /* NULL where it is not given */
 	void *query_of;
 };
@@ -32,8 +32,8 @@ struct request {
 /* What is sent back. The handler sets the status, and one of the others if any. */
 struct answer {
 	unsigned int status;
-	json_t *json;	     /* the server's from now on */
-	char *text;	     /* the same; allocated with malloc() */
+	json_t *json;	      /* the server's from now on */
+	char *text;	      /* the same; allocated with malloc() */
 	const char *constant; /* a text that stays */
 	size_t constant_bytes;
 	const char *type;    /* of text and constant: Content-Type */

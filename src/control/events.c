@@ -63,8 +63,8 @@ static void put_to_all(struct events *events, enum event_type type, const char *
 	pthread_mutex_lock(&events->mutex);
 	for (struct list *node = events->subscribers.next; node != &events->subscribers;
 	     node = node->next) {
-		struct events_subscriber *subscriber =
-			container_of(node, struct events_subscriber, node);
+		struct events_subscriber *subscriber = container_of(node, struct events_subscriber,
+								    node);
 
 		if (subscriber->types & type)
 			put(subscriber, line);
@@ -140,7 +140,8 @@ void events_unsubscribe(struct events_subscriber *subscriber)
 
 static char *lost_line(size_t lost)
 {
-	return make_line(EVENT_DAEMON, "events-lost", json_pack("{s:I}", "count", (json_int_t)lost));
+	return make_line(EVENT_DAEMON, "events-lost",
+			 json_pack("{s:I}", "count", (json_int_t)lost));
 }
 
 char *events_take(struct events_subscriber *subscriber)

@@ -12,8 +12,9 @@
 void handle_version(const struct request *request, struct answer *answer)
 {
 	(void)request;
-	answer_json(answer, json_pack("{s:s, s:s, s:s}", "version", request->context->control->version, "commit",
-				      request->context->control->commit, "api", "v1"));
+	answer_json(answer,
+		    json_pack("{s:s, s:s, s:s}", "version", request->context->control->version,
+			      "commit", request->context->control->commit, "api", "v1"));
 }
 
 struct health {
@@ -105,13 +106,12 @@ void handle_reload(const struct request *request, struct answer *answer)
 		answer_failure(answer, &err);
 		return;
 	}
-	answer_json(answer,
-		    json_pack("{s:I, s:I, s:I, s:I, s:b}", "added",
-			      (json_int_t)reloaded.rules.added, "removed",
-			      (json_int_t)reloaded.rules.removed, "changed",
-			      (json_int_t)reloaded.rules.changed, "kept",
-			      (json_int_t)reloaded.rules.kept, "needs_restart",
-			      reloaded.needs_restart));
+	answer_json(answer, json_pack("{s:I, s:I, s:I, s:I, s:b}", "added",
+				      (json_int_t)reloaded.rules.added, "removed",
+				      (json_int_t)reloaded.rules.removed, "changed",
+				      (json_int_t)reloaded.rules.changed, "kept",
+				      (json_int_t)reloaded.rules.kept, "needs_restart",
+				      reloaded.needs_restart));
 }
 
 void handle_page(const struct request *request, struct answer *answer)

@@ -81,8 +81,8 @@ static void call_copy(void *context)
 {
 	struct changing *changing = context;
 	const struct rules *rules = changing->control->rules;
-	const struct published_port *port =
-		changing->id ? rules_find_id(rules, changing->id) : NULL;
+	const struct published_port *port = changing->id ? rules_find_id(rules, changing->id)
+							 : NULL;
 
 	changing->is_found = port;
 	if (port)
@@ -253,13 +253,13 @@ static int check_own(const struct changing *changing, const char *id)
 	case RULE_FROM_API:
 		return 0;
 	case RULE_FROM_FILE:
-		return error_set(changing->err, -EBUSY,
-				 "rule %.40s is in the configuration file: change it there, and reload",
-				 id);
+		return error_set(
+			changing->err, -EBUSY,
+			"rule %.40s is in the configuration file: change it there, and reload", id);
 	default:
-		return error_set(changing->err, -EBUSY,
-				 "rule %.40s belongs to a container engine: it ends with its container",
-				 id);
+		return error_set(
+			changing->err, -EBUSY,
+			"rule %.40s belongs to a container engine: it ends with its container", id);
 	}
 }
 

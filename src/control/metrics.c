@@ -8,8 +8,8 @@
  * thousand zeros every few seconds.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,8 +48,7 @@ static void number(FILE *out, const char *name, const char *type, const char *he
 	(void)fprintf(out, "fairlead_%s %.15g\n", name, value);
 }
 
-static void write_daemon(FILE *out, const struct control *control,
-			 const struct ports_shown *shown)
+static void write_daemon(FILE *out, const struct control *control, const struct ports_shown *shown)
 {
 	head(out, "build_info", "gauge", "1, with the version as a label");
 	(void)fprintf(out, "fairlead_build_info{version=\"%s\",commit=\"%s\"} 1\n",
@@ -168,8 +167,7 @@ static void write_histograms(FILE *out, const struct ports_shown *shown)
 	head(out, "connect_duration_seconds", "histogram",
 	     "From accepting a client to the container's answer");
 	for (size_t i = 0; i < shown->count; i++)
-		if (is_used(&shown->ports[i]) &&
-		    shown->ports[i].rule.protocol != PROTOCOL_UDP)
+		if (is_used(&shown->ports[i]) && shown->ports[i].rule.protocol != PROTOCOL_UDP)
 			write_histogram(out, "connect_duration_seconds",
 					labels_of(&shown->ports[i], labels),
 					&relay_connecting_bounds,

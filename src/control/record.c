@@ -51,8 +51,7 @@ int record_prepare(struct record *record, const char *path, const struct ruleset
 		return 0;
 	if (fd >= 0)
 		(void)unlink(record->temporary);
-	return error_set(err, r, "the rules cannot be recorded in %.100s: %s", path,
-			 error_name(r));
+	return error_set(err, r, "the rules cannot be recorded in %.100s: %s", path, error_name(r));
 }
 
 int record_commit(struct record *record, struct error *err)
@@ -60,10 +59,11 @@ int record_commit(struct record *record, struct error *err)
 	if (rename(record->temporary, record->path) == 0)
 		return 0;
 	(void)unlink(record->temporary);
-	return error_set(err, -errno,
-			 "done, but it could not be recorded in %.100s, and is forgotten at the next "
-			 "start: %s",
-			 record->path, error_name(errno));
+	return error_set(
+		err, -errno,
+		"done, but it could not be recorded in %.100s, and is forgotten at the next "
+		"start: %s",
+		record->path, error_name(errno));
 }
 
 void record_abandon(struct record *record)

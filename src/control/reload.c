@@ -16,9 +16,9 @@ static void call_apply(void *context)
 {
 	struct applying *applying = context;
 
-	applying->result =
-		rules_replace(applying->control->rules, RULE_FROM_FILE, &applying->config->rules,
-			      &applying->reloaded->rules, applying->err);
+	applying->result = rules_replace(applying->control->rules, RULE_FROM_FILE,
+					 &applying->config->rules, &applying->reloaded->rules,
+					 applying->err);
 }
 
 static bool same_settings(const struct config *a, const struct config *b)

@@ -277,9 +277,8 @@ static enum MHD_Result queue_stream(struct server *server, struct MHD_Connection
 
 /* Requests. */
 
-static struct exchange *exchange_new(const struct server *server,
-				     struct MHD_Connection *connection, const char *method,
-				     const char *path)
+static struct exchange *exchange_new(const struct server *server, struct MHD_Connection *connection,
+				     const char *method, const char *path)
 {
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 	bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;

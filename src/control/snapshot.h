@@ -41,10 +41,10 @@ struct sessions_shown {
 
 /* What is of interest; all of it must hold. */
 struct session_filter {
-	const char *rule;      /* an id, or a name; NULL: any */
-	struct prefix client;  /* family AF_UNSPEC: any */
-	int protocol;	       /* enum protocol; -1: any */
-	int state;	       /* enum session_state; -1: any */
+	const char *rule;     /* an id, or a name; NULL: any */
+	struct prefix client; /* family AF_UNSPEC: any */
+	int protocol;	      /* enum protocol; -1: any */
+	int state;	      /* enum session_state; -1: any */
 };
 
 /* Returns 0 or -ENOMEM. */

@@ -23,14 +23,23 @@ struct setting {
 };
 
 static const struct setting table[] = {
-#define TEXT(field, size, standard, meaning) \
-	{ #field, SETTING_TEXT, offsetof(struct daemon_settings, field), size, standard, NULL, NULL },
-#define CHOICE(field, type, standard, meaning)                                               \
-	{ #field,   SETTING_CHOICE, offsetof(struct daemon_settings, field), sizeof(type), standard, \
-	  NULL, NULL },
-#define DURATION(field, key, standard, least, most, meaning)                              \
-	{ key,	    SETTING_DURATION, offsetof(struct daemon_settings, field), sizeof(uint64_t), \
-	  standard, least, most },
+#define TEXT(field, size, standard, meaning)                                                   \
+	{                                                                                      \
+		#field, SETTING_TEXT, offsetof(struct daemon_settings, field), size, standard, \
+		NULL,	NULL                                                                   \
+	},
+#define CHOICE(field, type, standard, meaning)                                   \
+	{ #field,	SETTING_CHOICE, offsetof(struct daemon_settings, field), \
+	  sizeof(type), standard,	NULL,                                    \
+	  NULL },
+#define DURATION(field, key, standard, least, most, meaning) \
+	{ key,                                               \
+	  SETTING_DURATION,                                  \
+	  offsetof(struct daemon_settings, field),           \
+	  sizeof(uint64_t),                                  \
+	  standard,                                          \
+	  least,                                             \
+	  most },
 #include "model/daemon_settings.def"
 #undef TEXT
 #undef CHOICE
@@ -74,15 +83,15 @@ static int check_text(const struct setting *setting, const char *text, struct er
 	}
 	if (strcmp(setting->key, "status_listen") == 0 && !daemon_settings_is_off(text) &&
 	    address_parse(text, &address) < 0)
-		return error_set(err, -EINVAL,
-				 "status_listen: '%.80s' is neither off nor an address with a port, "
-				 "like 127.0.0.1:9469",
-				 text);
+		return error_set(
+			err, -EINVAL,
+			"status_listen: '%.80s' is neither off nor an address with a port, "
+			"like 127.0.0.1:9469",
+			text);
 	return 0;
 }
 
-static int set_text(void *field, const struct setting *setting, const char *text,
-		    struct error *err)
+static int set_text(void *field, const struct setting *setting, const char *text, struct error *err)
 {
 	size_t length = strlen(text);
 

@@ -62,8 +62,9 @@ int unix_socket_listen(const char *path, int type, mode_t mode, gid_t group, str
 	int r;
 
 	if (strlen(path) >= sizeof(address.sun_path))
-		return error_set(err, -ENAMETOOLONG, "%.120s: a socket's path has %zu characters at most",
-				 path, sizeof(address.sun_path) - 1);
+		return error_set(err, -ENAMETOOLONG,
+				 "%.120s: a socket's path has %zu characters at most", path,
+				 sizeof(address.sun_path) - 1);
 	if (fd < 0)
 		return error_set(err, -errno, "%.120s: socket: %s", path, error_name(errno));
 	strcpy(address.sun_path, path);

@@ -118,8 +118,7 @@ void relay_cancel(struct relay *relay)
 
 uint64_t relay_next_id(struct relay *relay)
 {
-	return atomic_fetch_add_explicit(&relay->shared->last_session_id, 1,
-					 memory_order_relaxed) +
+	return atomic_fetch_add_explicit(&relay->shared->last_session_id, 1, memory_order_relaxed) +
 	       1;
 }
 

@@ -18,8 +18,7 @@ const struct histogram_bounds relay_connecting_bounds = {
 /* From a request that fails at once to a session that stays for days. */
 const struct histogram_bounds relay_lasting_bounds = {
 	.count = 10,
-	.ns = { MS, 10 * MS, 100 * MS, S, 10 * S, 60 * S, 600 * S, 3600 * S, 21600 * S,
-		86400 * S },
+	.ns = { MS, 10 * MS, 100 * MS, S, 10 * S, 60 * S, 600 * S, 3600 * S, 21600 * S, 86400 * S },
 };
 
 void relay_route_init(struct relay_route *route, enum protocol protocol,
@@ -38,8 +37,8 @@ void relay_counters_read(const struct relay_counters *counters, struct relay_cou
 #include "relay/counters.def"
 #undef COUNTER
 	for (int reason = 0; reason < END_REASONS; reason++)
-		ret->ended[reason] =
-			atomic_load_explicit(&counters->ended[reason], memory_order_relaxed);
+		ret->ended[reason] = atomic_load_explicit(&counters->ended[reason],
+							  memory_order_relaxed);
 	histogram_read(&counters->connecting, &ret->connecting);
 	histogram_read(&counters->lasting, &ret->lasting);
 }

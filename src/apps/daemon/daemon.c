@@ -71,8 +71,8 @@ static void join(struct helper *helper)
 static bool start(struct helper *helper, void *(*run)(void *context))
 {
 	join(helper);
-	helper->works = helper->is_to_be_joined =
-		pthread_create(&helper->thread, NULL, run, NULL) == 0;
+	helper->works = helper->is_to_be_joined = pthread_create(&helper->thread, NULL, run,
+								 NULL) == 0;
 	return helper->works;
 }
 
