@@ -17,6 +17,7 @@
 #include "loop/mailbox.h"
 #include "publish/publisher.h"
 
+struct access_log;
 struct rules;
 
 struct control {
@@ -25,6 +26,7 @@ struct control {
 	struct mailbox mailbox;
 	struct events events;
 	struct rules *rules; /* the loop's thread's own */
+	struct access_log *access_log;
 	const char *version, *commit;
 	const char *config_path;
 	struct config config;	 /* as it is in force; the loop's thread's own */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control/access_log.h"
+
 struct applying {
 	struct control *control;
 	struct config *config;
@@ -43,6 +45,7 @@ int control_reload(struct endpoints_context *context, struct reloaded *ret, stru
 		.control = control, .config = &config, .reloaded = ret, .err = err
 	};
 
+	access_log_reopen(control->access_log);
 	config_init(&config);
 	applying.result = read_again(control, &config, err);
 	if (applying.result == 0) {

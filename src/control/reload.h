@@ -14,7 +14,8 @@ struct reloaded {
 
 /*
  * On a thread of its own or of HTTP: reads the file and has its rules replace those that came from
- * it before. Returns 0, or -errno with a sentence, and nothing has been changed.
+ * it before; and opens the access log's file anew, whatever comes of that. Returns 0, or -errno with
+ * a sentence, and nothing has been changed.
  */
 int control_reload(struct endpoints_context *context, struct reloaded *ret, struct error *err);
 

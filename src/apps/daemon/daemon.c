@@ -48,7 +48,6 @@ static struct daemon {
 	struct drop_ins drop_ins;
 	bool has_drop_ins;
 	struct endpoints_context endpoints;
-	struct access_log *access_log;
 	struct server *api, *status;
 
 	struct timeout_queue ending; /* from the first signal on */
@@ -88,7 +87,7 @@ static void on_session_ended(void *context, const struct session_end *end)
 static void on_session_logged(void *context, const struct session_end *end)
 {
 	(void)context;
-	access_log_put(self.access_log, end, &publisher_port_of(end->session.route)->rule);
+	access_log_put(self.control.access_log, end, &publisher_port_of(end->session.route)->rule);
 }
 
 static void on_paused(void *context, const struct published_port *port, int error)
@@ -163,6 +162,7 @@ static void call_reloaded(void *context)
 	struct error *err = context;
 
 	log_write(err->code < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "%s", err->text);
+	systemd_ready(err->text);
 	self.reloader.works = false;
 	if (self.ends_then)
 		end_now();
@@ -190,6 +190,7 @@ static void *reload(void *context)
 static void start_to_reload(void)
 {
 	self.reloads_again = self.reloader.works;
+	systemd_reloading();
 	if (!self.reloader.works && !start(&self.reloader, reload))
 		log_write(LOG_LEVEL_ERROR, "no thread to reload with: try again");
 }
@@ -198,7 +199,6 @@ static void on_signal(void *context, int signal)
 {
 	(void)context;
 	if (signal == SIGHUP && !self.control.ends) {
-		access_log_reopen(self.access_log);
 		start_to_reload();
 	} else if (signal != SIGHUP && !self.control.ends) {
 		begin_to_end();
@@ -259,8 +259,8 @@ static int start_control(const char *config_path, struct error *err)
 	self.control.config_path = config_path ? config_path : CONFIG_PATH;
 	self.control.rules = &self.rules;
 	rules_init(&self.rules, &self.publisher, &self.control.events, &keeper);
-	self.access_log = access_log_start(&self.control, err);
-	return self.access_log ? 0 : err->code;
+	self.control.access_log = access_log_start(&self.control, err);
+	return self.control.access_log ? 0 : err->code;
 }
 
 /* What the API had been told before: each by itself, so that one that fails does not stop others. */
@@ -390,7 +390,7 @@ int daemon_run(void)
 	if (self.has_drop_ins)
 		drop_ins_fini(&self.drop_ins);
 	publisher_fini(&self.publisher);
-	access_log_stop(self.access_log);
+	access_log_stop(self.control.access_log);
 	systemd_fini(&self.systemd);
 	rules_fini(&self.rules);
 	endpoints_fini(&self.endpoints);
