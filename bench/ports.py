@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What 250 published ports cost under Debian's Docker Engine: its own docker-proxy, and Fairlead.
+"""What 250 published ports cost under a Docker Engine: its own docker-proxy, and Fairlead.
 
-Each round starts the engine once for each of three subjects, one after the other, so that whatever
-else the machine does meets all of them alike:
+Each round starts the engine once for each subject, one after the other, so that whatever else the
+machine does meets all of them alike:
 
     docker-proxy    Debian's
     fairlead        fairlead-docker-proxy in its place
+    with fairleadd  the same, and a daemon that takes the ports over
     no proxy        --userland-proxy=false: the engine's own work for the same ports, the control
 
 What a proxy takes of the free memory is what a subject takes more than the control of its round. Of
@@ -30,10 +31,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from lab.daemon import Daemon
 from lab.engine import PROXY, Engine
 from lab.image import import_webapp
-from lab.installation import Unavailable, find_installed
+from lab.installation import Unavailable, find_installed, find_unstable
 from lab.netns import Network
+from lab.wait import wait_until
 
 FIRST_PORT = 20000
 DOCKER_PROXIES = ["/usr/sbin/docker-proxy", "/usr/bin/docker-proxy"]
@@ -50,6 +53,7 @@ class Subject:
     name: str
     proxy: str | Path | None
     options: tuple[str, ...] = ()
+    has_daemon: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Row:
     digits: int
     value: Callable[[Values, Values], float]  # of what was measured, and of the control
     of_control: bool = False
+    of_daemon: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ ROWS = {
         lambda own, control: (own["charged_kb"] - control["charged_kb"]) / own["proxies"],
     ),
     "threads": Row("threads of an idle proxy", "", 0, lambda own, _: own["threads"]),
+    "daemon": Row("PSS of the daemon", "MB", 1, lambda own, _: own["daemon_kb"] / 1000, False, True),
     "run": Row("docker run", "s", 2, lambda own, _: own["run_s"], True),
     "rm": Row("docker rm -f", "s", 2, lambda own, _: own["rm_s"], True),
     "stop": Row("all proxies' end", "s", 3, lambda own, _: own["stop_s"]),
@@ -165,9 +171,39 @@ def measure_proxies(engine: Engine, ports: int, has_proxy: bool) -> Values:
     }
 
 
+def wait_for_handover(daemon: Daemon, rules: int) -> None:
+    wait_until(lambda: daemon.get("/v1/stats")["rules"] == rules, "the daemon has all ports", 60)
+
+
+def check_who_carries(engine: Engine, daemon: Daemon) -> None:
+    """One who connects to a port on which nothing listens in the container."""
+    before = daemon.get("/v1/stats")["counters"]["ended"].get("refused", 0)
+    with engine.host.connect("::1", FIRST_PORT) as session:
+        try:
+            session.recv(1)
+        except ConnectionResetError:
+            pass
+    if daemon.get("/v1/stats")["counters"]["ended"].get("refused", 0) != before + 1:
+        raise SystemExit("ports: the daemon has not carried what came to a port")
+
+
 def measure(engine: Engine, subject: Subject, ports: int) -> Values:
+    """With or without a daemon that takes the ports over."""
+    if not subject.has_daemon:
+        return measure_engine(engine, subject, ports, None)
+    folder = engine.work / "fairleadd"
+    folder.mkdir(exist_ok=True)
+    daemon = Daemon(folder, enter=engine.host.enter)
+    try:
+        return measure_engine(engine, subject, ports, daemon)
+    finally:
+        daemon.kill()
+
+
+def measure_engine(engine: Engine, subject: Subject, ports: int, daemon: Daemon | None) -> Values:
     """One start of the engine, one container with all ports, its removal."""
-    engine.start(*subject.options, proxy=subject.proxy)
+    env = {"FAIRLEAD_HANDOVER": str(daemon.drop_in_socket)} if daemon else None
+    engine.start(*subject.options, proxy=subject.proxy, env=env)
     # One without a port first: what the engine does once only, it has done then.
     engine.docker("run", "-d", "--name", "none", "webapp")
     engine.docker("rm", "-f", "none")
@@ -175,8 +211,13 @@ def measure(engine: Engine, subject: Subject, ports: int) -> Values:
     published = f"{FIRST_PORT}-{last}:{FIRST_PORT}-{last}"
     before, charged_before = read_free_kb(), engine.read_memory_kb()
     run_s = timed(engine, "run", "-d", "--name", "many", "-p", published, "webapp")
+    if daemon:
+        wait_for_handover(daemon, 2 * ports)
+        check_who_carries(engine, daemon)
     during, charged = read_free_kb(), engine.read_memory_kb() - charged_before
     values = measure_proxies(engine, ports, subject.proxy is not None)
+    if daemon:
+        values["daemon_kb"] = read_kb(f"/proc/{daemon.process.pid}/smaps_rollup", "Pss")
     rm_s = timed(engine, "rm", "-f", "many")
     engine.wait_for_no_proxy()
     # Before and after, so that what others take meanwhile counts half.
@@ -208,13 +249,16 @@ def tabulate(measured: dict[str, list[Values]], control: str) -> dict[str, dict[
         key: {
             name: [row.value(own, base) for own, base in zip(values, measured[control])]
             for name, values in measured.items()
-            if name != control or row.of_control
+            if (name != control or row.of_control)
+            and (not row.of_daemon or "daemon_kb" in values[0])
         }
         for key, row in ROWS.items()
     }
 
 
 def ratio(table: dict[str, dict[str, list[float]]], key: str, subjects: list[Subject]) -> float:
+    if not all(s.name in table[key] for s in subjects[:2]):
+        return float("nan")
     original, ours = (statistics.median(table[key][s.name]) for s in subjects[:2])
     return ours / original if original > 0 else float("nan")
 
@@ -248,6 +292,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default 3")
     parser.add_argument("--ports", type=int, default=250, metavar="N", help="default 250")
+    parser.add_argument("--unstable", action="store_true", help="the engine of Debian unstable")
     parser.add_argument("--quick", action="store_true", help="one round with 50 ports")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there too")
     options = parser.parse_args()
@@ -261,7 +306,7 @@ def parse_options() -> argparse.Namespace:
 def main() -> int:
     options = parse_options()
     try:
-        installation = find_installed()
+        installation = find_unstable() if options.unstable else find_installed()
         docker_proxy = find_docker_proxy()
     except Unavailable as reason:
         print(f"ports: {reason}", file=sys.stderr)
@@ -275,6 +320,7 @@ def main() -> int:
         subjects = [
             Subject("docker-proxy", docker_proxy),
             Subject("fairlead", fairlead),
+            Subject("with fairleadd", fairlead, has_daemon=True),
             Subject("no proxy", None, ("--userland-proxy=false",)),
         ]
         engine.start()
@@ -285,7 +331,7 @@ def main() -> int:
         if engine:
             engine.close()
         network.close()
-    table = tabulate(measured, subjects[2].name)
+    table = tabulate(measured, subjects[-1].name)
     load = os.getloadavg()[0]
     print(f"Docker Engine {installation.version}, {options.ports} ports, {options.rounds} rounds;")
     print(f"{os.cpu_count()} processors, load of the machine at the end {load:.1f}\n")

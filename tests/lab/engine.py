@@ -125,10 +125,20 @@ class Engine:
         """The engine's root folder, seen from here. Absolute links in it lead astray."""
         return Path(f"/proc/{self.first}/root")
 
-    def start(self, *options: str, proxy: str | Path | None = PROXY) -> None:
-        """Starts it and waits until it answers. No proxy: the engine is left to find its own."""
+    def start(
+        self,
+        *options: str,
+        proxy: str | Path | None = PROXY,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        """
+        Starts it and waits until it answers. No proxy: the engine is left to find its own. Proxies
+        serve their ports themselves, unless `env` says otherwise.
+        """
         assert self.process is None, "it is running already"
-        self.has_other_options = bool(options) or proxy != PROXY
+        self.has_other_options = bool(options) or proxy != PROXY or env is not None
+        variables = {"FAIRLEAD_HANDOVER": "off", **(env or {})}
+        enter = [*self.enter, *(f"{name}={value}" for name, value in variables.items())]
         words = ["dockerd", "--config-file", f"{self.work}/daemon.json", "--host", self.address]
         words += ["--pidfile", f"{self.work}/docker.pid", "--data-root", f"{self.work}/data"]
         words += ["--exec-root", f"{self.work}/exec", "--cgroup-parent", f"/{self.name}"]
@@ -137,7 +147,7 @@ class Engine:
             words += ["--userland-proxy-path", str(proxy)]
         with self.log.open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [*self._join_control_group(), *self.enter, *words, *options],
+                [*self._join_control_group(), *enter, *words, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports that real Docker Engines publish, served by fairleadd."""
+
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lab.daemon import Daemon
+from lab.lab import Lab, curl
+from lab.netns import HOST_IP4, HOST_IP6
+from lab.wait import wait_until
+
+pytest_plugins = ["lab.fixtures"]
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def daemon(lab: Lab) -> Iterator[Daemon]:
+    """On the engine's host, where the engine's proxies look for it."""
+    folder = lab.engine.work / "fairleadd"
+    folder.mkdir(exist_ok=True)
+    made = Daemon(folder, enter=lab.host.enter)
+    lab.engine.stop()
+    lab.engine.start(env={"FAIRLEAD_HANDOVER": str(made.drop_in_socket)})
+    yield made
+    made.kill()
+
+
+def rules(daemon: Daemon) -> list[tuple[str, str, str]]:
+    found = daemon.get("/v1/rules")["rules"]
+    return sorted((it["protocol"], it["host"], it["container"]) for it in found)
+
+
+def wait_for_rules(daemon: Daemon, *expected: tuple[str, str, str]) -> None:
+    wait_until(lambda: rules(daemon) == sorted(expected), "the ports are handed over")
+
+
+def sessions(daemon: Daemon) -> int:
+    return daemon.get("/v1/stats")["counters"]["sessions"]
+
+
+def test_ports_of_containers_are_served_by_the_daemon(lab: Lab, daemon: Daemon) -> None:
+    container = lab.run_webapp("--name", "web_1", "-p", "8080:80", "-p", "127.0.0.1:8081:80")
+    address = lab.engine.inspect("web_1", ".NetworkSettings.IPAddress") or "172.17.0.2"
+    wait_for_rules(
+        daemon,
+        ("tcp", "0.0.0.0:8080", f"{address}:80"),
+        ("tcp", "[::]:8080", f"{address}:80"),
+        ("tcp", "127.0.0.1:8081", f"{address}:80"),
+    )
+    page = f"Hostname: {container[:12]}\nRemote IP: 172.17.0.1\n"
+    before = sessions(daemon)
+    assert curl(lab.client, f"http://[{HOST_IP6}]:8080/") == page
+    assert curl(lab.host, "http://[::1]:8080/") == page
+    assert sessions(daemon) == before + 2
+    # What the engine's own rules carry does not come by.
+    assert curl(lab.client, f"http://{HOST_IP4}:8080/").startswith("Hostname")
+    assert sessions(daemon) == before + 2
+
+    daemon.kill()
+    assert curl(lab.client, f"http://[{HOST_IP6}]:8080/") == page
+    daemon.start()
+    wait_until(lambda: len(rules(daemon)) == 3, "the ports are handed over again")
+    assert curl(lab.client, f"http://[{HOST_IP6}]:8080/") == page
+    assert sessions(daemon) == 1
+
+    lab.docker("restart", "--time", "5", "web_1")
+    lab.wait_for_webapp("web_1")
+    wait_until(lambda: len(rules(daemon)) == 3, "the ports are handed over once more")
+    assert curl(lab.client, f"http://[{HOST_IP6}]:8080/") == page
+    lab.docker("rm", "--force", "web_1")
+    wait_for_rules(daemon)
+
+
+def test_many_ports_are_handed_over(lab: Lab, daemon: Daemon) -> None:
+    """Fifty in both families; bench/ports.py has a thousand."""
+    lab.run_webapp("--name", "many", "-p", "20000-20049:20000-20049", "-p", "8080:80")
+    wait_until(lambda: len(rules(daemon)) == 102, "the ports are handed over")
+    assert curl(lab.client, f"http://[{HOST_IP6}]:8080/").startswith("Hostname")
+    lab.docker("rm", "--force", "many")
+    wait_for_rules(daemon)
+
+
+def test_udp_ports_are_handed_over(lab: Lab, daemon: Daemon) -> None:
+    lab.run_webapp("--name", "dns", "-p", "5353:53/udp")
+    wait_until(lambda: len(rules(daemon)) == 2, "the ports are handed over")
+    with lab.engine.container("dns").open_socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("0.0.0.0", 53))
+        with lab.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client:
+            client.send(b"question")
+            said, source = server.recvfrom(100)
+            server.sendto(b"answer to " + said, source)
+            assert client.recv(100) == b"answer to question"
+    assert sessions(daemon) == 1
+    shown = daemon.get("/v1/sessions")["sessions"][0]
+    assert (shown["protocol"], shown["in_bytes"], shown["out_bytes"]) == ("udp", 8, 18)
+    assert shown["source"] == f"{source[0]}:{source[1]}"
