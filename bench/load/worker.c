@@ -59,9 +59,9 @@ static void print_result(const struct result *result, const struct sample sample
 
 	printf("{\"total\": %" PRIu64 ", \"rate\": %.3f, \"failed\": %" PRIu64 ", ", result->total,
 	       rate(0, result->counted, begin, end), result->failed);
-	printf("\"p50_us\": %.3f, \"p99_us\": %.3f, \"p999_us\": %.3f, ",
+	printf("\"p50_us\": %.3f, \"p99_us\": %.3f, \"p999_us\": %.3f, \"max_us\": %.3f, ",
 	       (double)histogram_at(times, 0.5) / 1e3, (double)histogram_at(times, 0.99) / 1e3,
-	       (double)histogram_at(times, 0.999) / 1e3);
+	       (double)histogram_at(times, 0.999) / 1e3, (double)histogram_at(times, 1) / 1e3);
 	printf("\"backend_bytes\": %" PRIu64 ", \"backend_bytes_s\": %.0f, ",
 	       last->bytes - start->bytes, rate(begin->bytes, end->bytes, begin, end));
 	printf("\"backend_datagrams\": %" PRIu64 ", \"backend_datagrams_s\": %.1f}\n",

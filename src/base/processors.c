@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -32,4 +33,12 @@ uint64_t processors_idle_ns(void)
 	if (sscanf(text, "cpu %*u %*u %*u %llu", &idle) != 1)
 		return 0;
 	return idle * (NS_PER_S / (uint64_t)ticks_s);
+}
+
+/* A tenth or so of the processor time of a thread that wants as much. */
+#define NICE_OF_OTHERS 10
+
+void processors_give_way(void)
+{
+	(void)setpriority(PRIO_PROCESS, 0, NICE_OF_OTHERS);
 }

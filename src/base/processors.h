@@ -14,4 +14,10 @@ uint32_t processors_count(void);
  */
 uint64_t processors_idle_ns(void);
 
+/*
+ * The thread that calls it gives way from then on to those that carry data (setpriority(2), which is
+ * of the calling thread on Linux).
+ */
+void processors_give_way(void);
+
 #endif

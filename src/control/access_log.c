@@ -4,22 +4,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <systemd/sd-journal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/processors.h"
 #include "base/timestamp.h"
 
 /* Taken off the ring at a time. */
 #define BATCH 64
 
+/* How long a pipe or terminal may take no bytes before lines are left out. */
+#define PATIENCE_MS 1000
+
 /* A line may come so much later than its session's end. */
-#define NAP_NS (20 * (long)NS_PER_MS)
+#define NAP_NS (20L * 1000000)
 
 static const char *address_text(const struct address *address, char buffer[ADDRESS_TEXT_MAX])
 {
@@ -103,13 +111,24 @@ static bool send_to_journal(const struct access_log_entry *entry, const char *li
 			       entry->rule.name, NULL) == 0;
 }
 
-static bool write_all(int fd, const char *text, size_t length)
+/* Whether it takes some bytes now, or within a while; a log at its end does not wait. */
+static bool takes_bytes(const struct access_log *log)
+{
+	struct pollfd wanted = { .fd = log->fd, .events = POLLOUT };
+	int patience_ms = atomic_load(&log->stopping) ? 0 : PATIENCE_MS;
+
+	return poll(&wanted, 1, patience_ms) == 1 && (wanted.revents & POLLOUT);
+}
+
+/* A pipe that has room takes PIPE_BUF bytes without making anybody wait (pipe(7)). */
+static bool write_all(const struct access_log *log, const char *text, size_t length)
 {
 	while (length > 0) {
-		ssize_t written = write(fd, text, length);
+		size_t piece = length < PIPE_BUF ? length : PIPE_BUF;
+		ssize_t written = takes_bytes(log)
+					  ? write(log->fd, text, log->is_file ? length : piece)
+					  : -1;
 
-		if (written < 0 && errno == EINTR)
-			continue;
 		if (written <= 0)
 			return false;
 		text += written;
@@ -131,7 +150,7 @@ struct lines {
 
 static void flush(struct access_log *log, struct lines *lines)
 {
-	if (lines->length > 0 && !write_all(log->fd, lines->bytes, lines->length))
+	if (lines->length > 0 && !write_all(log, lines->bytes, lines->length))
 		count_dropped(log, lines->count);
 	lines->length = lines->count = 0;
 }
@@ -177,100 +196,100 @@ static void write_entry(struct access_log *log, struct lines *lines,
 	free(line);
 }
 
-static void write_batch(struct access_log *log, const struct access_log_entry *batch, size_t count)
+/* Returns whether there was anything. */
+static bool write_batch(struct access_log *log)
 {
 	uint64_t offset_ns = clock_wall_offset_ns();
+	const struct access_log_entry *entry;
 	struct lines lines;
+	size_t count = 0;
 
 	lines.length = lines.count = 0;
-	for (size_t i = 0; i < count; i++)
-		write_entry(log, &lines, &batch[i], offset_ns);
+	for (; count < BATCH && (entry = queue_first(&log->queue)); count++) {
+		write_entry(log, &lines, entry, offset_ns);
+		queue_release(&log->queue);
+	}
 	flush(log, &lines);
+	return count > 0;
 }
 
 static int open_file(const struct daemon_settings *settings)
 {
-	int fd = open(settings->access_log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
-		      0640);
+	/* a pipe that nobody reads is an error, and nothing to wait for */
+	int fd = open(settings->access_log,
+		      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 
 	return fd < 0 ? -errno : fd;
 }
 
-static bool is_file(const struct daemon_settings *settings)
+static bool has_path(const struct daemon_settings *settings)
 {
 	return settings->access_log[0] == '/';
+}
+
+static bool is_file(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
 /* Should the new one not open, the old one is written on. */
 static void reopen(struct access_log *log)
 {
-	int fd = is_file(log->settings) ? open_file(log->settings) : -1;
+	int fd = has_path(log->settings) ? open_file(log->settings) : -1;
 
 	if (fd < 0)
 		return;
 	fd_close(&log->fd);
 	log->fd = fd;
-}
-
-/* With the mutex held. Returns how many were taken. */
-static size_t take(struct access_log *log, struct access_log_entry batch[BATCH])
-{
-	size_t taken = log->count < BATCH ? log->count : BATCH;
-
-	for (size_t i = 0; i < taken; i++)
-		batch[i] = log->entries[(log->first + i) % ACCESS_LOG_ROOM];
-	log->first = (log->first + taken) % ACCESS_LOG_ROOM;
-	log->count -= taken;
-	return taken;
+	log->is_file = is_file(fd);
 }
 
 /*
- * With the mutex held. First for a moment only, in which those who put something need not wake this
+ * Nothing was there. First for a moment only, in which those who put something need not wake this
  * thread; then, if nothing came, until somebody does.
  */
 static bool rest(struct access_log *log, bool has_napped)
 {
-	struct timespec until;
+	static const struct timespec nap = { .tv_nsec = NAP_NS };
 
-	if (has_napped) {
-		log->sleeping = true;
-		pthread_cond_wait(&log->changed, &log->mutex);
-		log->sleeping = false;
-		return false;
+	if (!has_napped) {
+		(void)nanosleep(&nap, NULL);
+		return true;
 	}
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += NAP_NS;
-	until.tv_sec += until.tv_nsec / (long)NS_PER_S;
-	until.tv_nsec %= (long)NS_PER_S;
-	(void)pthread_cond_timedwait(&log->changed, &log->mutex, &until);
-	return true;
+	atomic_store(&log->sleeping, true);
+	if (queue_first(&log->queue) || atomic_load(&log->stopping) || atomic_load(&log->reopening))
+		return true; /* it came just before; whoever wakes this thread for it does no harm */
+	while (sem_wait(&log->wake) < 0 && errno == EINTR)
+		;
+	return false;
+}
+
+static void wake(struct access_log *log)
+{
+	if (atomic_exchange(&log->sleeping, false))
+		(void)sem_post(&log->wake);
 }
 
 static void *run(void *context)
 {
 	struct access_log *log = context;
-	struct access_log_entry batch[BATCH];
 	bool has_napped = false;
 
-	pthread_mutex_lock(&log->mutex);
-	while (!log->stopping || log->count > 0) {
-		size_t taken = take(log, batch);
-		bool reopens = log->reopening;
+	processors_give_way();
+	for (;;) {
+		bool stops = atomic_load(&log->stopping); /* before the last look at the queue */
 
-		log->reopening = false;
-		if (taken == 0 && !reopens) {
-			has_napped = rest(log, has_napped);
-			continue;
-		}
-		has_napped = false;
-		pthread_mutex_unlock(&log->mutex);
-		if (reopens)
+		if (atomic_exchange(&log->reopening, false))
 			reopen(log);
-		write_batch(log, batch, taken);
-		pthread_mutex_lock(&log->mutex);
+		if (write_batch(log))
+			has_napped = false;
+		else if (stops)
+			return NULL;
+		else
+			has_napped = rest(log, has_napped);
 	}
-	pthread_mutex_unlock(&log->mutex);
-	return NULL;
 }
 
 static int open_target(struct access_log *log, struct error *err)
@@ -281,37 +300,43 @@ static int open_target(struct access_log *log, struct error *err)
 	log->to_journal = strcmp(settings->access_log, "journal") == 0;
 	if (strcmp(settings->access_log, "stdout") == 0)
 		log->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	else if (is_file(settings))
+	else if (has_path(settings))
 		log->fd = open_file(settings);
 	else
 		return 0;
-	if (log->fd >= 0)
-		return 0;
-	return error_set(err, log->fd, "the access log %.100s cannot be opened: %s",
-			 settings->access_log, error_name(log->fd));
+	if (log->fd < 0)
+		return error_set(err, log->fd, "the access log %.100s cannot be opened: %s",
+				 settings->access_log, error_name(log->fd));
+	log->is_file = is_file(log->fd);
+	return 0;
+}
+
+static void log_free(struct access_log *log)
+{
+	fd_close(&log->fd);
+	queue_fini(&log->queue);
+	(void)sem_destroy(&log->wake);
+	free(log);
 }
 
 struct access_log *access_log_start(struct control *control, struct error *err)
 {
 	struct access_log *log = calloc(1, sizeof(*log));
 
-	if (!log) {
+	if (!log || queue_init(&log->queue, ACCESS_LOG_ROOM, sizeof(struct access_log_entry)) < 0) {
+		free(log);
 		error_set(err, -ENOMEM, "no memory for the access log");
 		return NULL;
 	}
 	log->control = control;
 	log->settings = &control->config.daemon;
-	if (open_target(log, err) < 0) {
-		free(log);
-		return NULL;
+	(void)sem_init(&log->wake, 0, 0);
+	if (open_target(log, err) == 0) {
+		if (pthread_create(&log->thread, NULL, run, log) == 0)
+			return log;
+		error_set(err, -EAGAIN, "no thread for the access log");
 	}
-	pthread_mutex_init(&log->mutex, NULL);
-	pthread_cond_init(&log->changed, NULL);
-	if (pthread_create(&log->thread, NULL, run, log) == 0)
-		return log;
-	error_set(err, -EAGAIN, "no thread for the access log");
-	fd_close(&log->fd);
-	free(log);
+	log_free(log);
 	return NULL;
 }
 
@@ -319,41 +344,32 @@ void access_log_stop(struct access_log *log)
 {
 	if (!log)
 		return;
-	pthread_mutex_lock(&log->mutex);
-	log->stopping = true;
-	pthread_cond_signal(&log->changed);
-	pthread_mutex_unlock(&log->mutex);
+	atomic_store(&log->stopping, true);
+	wake(log);
 	(void)pthread_join(log->thread, NULL);
-	fd_close(&log->fd);
-	pthread_mutex_destroy(&log->mutex);
-	pthread_cond_destroy(&log->changed);
-	free(log);
+	log_free(log);
 }
 
 void access_log_put(struct access_log *log, const struct session_end *end, const struct rule *rule)
 {
-	bool dropped;
+	uint32_t number;
+	struct access_log_entry *entry = queue_claim(&log->queue, &number);
 
-	pthread_mutex_lock(&log->mutex);
-	dropped = log->count == ACCESS_LOG_ROOM;
-	if (!dropped) {
-		struct access_log_entry *entry =
-			&log->entries[(log->first + log->count++) % ACCESS_LOG_ROOM];
-
-		entry->end = *end;
-		entry->rule = *rule;
-		if (log->sleeping)
-			pthread_cond_signal(&log->changed);
-	}
-	pthread_mutex_unlock(&log->mutex);
-	if (dropped)
+	if (!entry) {
 		count_dropped(log, 1);
+		return;
+	}
+	entry->end = *end;
+	entry->rule = *rule;
+	queue_put(&log->queue, number);
+	/* after what was put is to be seen, as rest() looks for it after it has said that it sleeps */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&log->sleeping, memory_order_relaxed))
+		wake(log);
 }
 
 void access_log_reopen(struct access_log *log)
 {
-	pthread_mutex_lock(&log->mutex);
-	log->reopening = true;
-	pthread_cond_signal(&log->changed);
-	pthread_mutex_unlock(&log->mutex);
+	atomic_store(&log->reopening, true);
+	wake(log);
 }

@@ -2,7 +2,7 @@
 /*
  * One line for each session that has ended.
  *
- * Threads of the relay put what is to be told into a ring (access_log_put()), and a thread of the
+ * Threads of the relay put what is to be told into a queue (access_log_put()), and a thread of the
  * log's own makes lines of it and writes them. Nobody waits for that thread: what finds no room is
  * left out, and counted. So a disk that is slow, or full, costs lines and nothing else.
  */
@@ -10,11 +10,13 @@
 #define FAIRLEAD_CONTROL_ACCESS_LOG_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
+#include "base/queue.h"
 #include "control/control.h"
 #include "relay/session.h"
 
-/* What 10,000 connections in a second may bring while a disk takes half of one. */
+/* What 10,000 connections in a second may bring while a disk takes most of one. */
 #define ACCESS_LOG_ROOM 8192
 
 struct access_log_entry {
@@ -26,13 +28,12 @@ struct access_log {
 	const struct daemon_settings *settings;
 	struct control *control; /* its events, and its count of what was left out */
 	int fd;			 /* -1: the journal, or none */
+	bool is_file;		 /* and so never makes anybody wait for room */
 	bool to_journal;
 	pthread_t thread;
-	pthread_mutex_t mutex; /* of all below */
-	pthread_cond_t changed;
-	bool stopping, reopening, sleeping;
-	size_t first, count;
-	struct access_log_entry entries[ACCESS_LOG_ROOM];
+	struct queue queue;
+	sem_t wake;
+	_Atomic bool stopping, reopening, sleeping;
 };
 
 /*

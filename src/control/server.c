@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/processors.h"
 #include "net/socket.h"
 
 /* Requests under way at a time; a stream of events is one. */
@@ -375,6 +376,16 @@ static enum MHD_Result respond(struct server *server, struct MHD_Connection *con
 	return queue_answer(server, connection, &answer);
 }
 
+/* The library has threads of its own, and tells when one begins by nothing but a request. */
+static void give_way(void)
+{
+	static _Thread_local bool done;
+
+	if (!done)
+		processors_give_way();
+	done = true;
+}
+
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
 			      const char *method, const char *version, const char *data,
 			      size_t *length, void **state)
@@ -384,6 +395,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 
 	(void)version;
 	if (!exchange) {
+		give_way();
 		*state = exchange_new(server, connection, method, url);
 		return *state ? MHD_YES : MHD_NO;
 	}

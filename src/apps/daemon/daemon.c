@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/processors.h"
 #include "base/text.h"
 #include "control/access_log.h"
 #include "control/drop_ins.h"
@@ -176,6 +177,7 @@ static void *reload(void *context)
 	struct error err;
 
 	(void)context;
+	processors_give_way();
 	if (control_reload(&self.endpoints, &reloaded, &err) < 0)
 		(void)error_prefix(&err, "nothing is changed");
 	else
