@@ -91,7 +91,7 @@ static char *json_line(const struct access_log_entry *entry, const struct timesp
 	char *line = NULL;
 
 	if (object && rest && json_object_update(object, rest) == 0)
-		line = json_dumps(object, JSON_COMPACT);
+		line = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	json_decref(rest);
 	json_decref(object);
 	return line;

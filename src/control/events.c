@@ -81,7 +81,7 @@ static char *make_line(enum event_type type, const char *action, json_t *about)
 	char *text = NULL, *line = NULL;
 
 	if (event && (!about || json_object_update(event, about) == 0))
-		text = json_dumps(event, JSON_COMPACT);
+		text = json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	if (text && asprintf(&line, "%s\n", text) < 0)
 		line = NULL;
 	free(text);

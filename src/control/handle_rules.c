@@ -171,6 +171,23 @@ static json_t *encode_rules(const struct ruleset *set)
 	return json_pack("{s:o}", "rules", list);
 }
 
+/* rules_replace() would take a second one for a change of the first. */
+static int check_new(const struct changing *changing, const struct ruleset *added)
+{
+	for (size_t i = 0; i < added->count; i++) {
+		const struct rule *rule = &added->rules[i];
+		char host[ADDRESS_TEXT_MAX];
+
+		if (ruleset_find(&changing->now, rule))
+			return error_set(changing->err, -EEXIST,
+					 "port %s/%s is published already, by %s",
+					 address_format(&rule->host, host),
+					 protocol_name(rule->protocol),
+					 rule_origin_meaning(RULE_FROM_API));
+	}
+	return 0;
+}
+
 static bool decode_body(const struct request *request, struct ruleset *ret, struct answer *answer)
 {
 	struct strict body = strict_document(request->body);
@@ -201,7 +218,7 @@ void handle_rules_add(const struct request *request, struct answer *answer)
 	ruleset_init(&added);
 	if (decode_body(request, &added, answer)) {
 		begin(&changing, request, &err);
-		r = changing.result;
+		r = changing.result < 0 ? changing.result : check_new(&changing, &added);
 		if (r == 0)
 			r = append(&changing.after, &changing.now, NULL, &err);
 		if (r == 0)

@@ -25,6 +25,9 @@
 /* A client that says nothing for so long is left, but for streams. */
 #define IDLE_LIMIT_S 30
 
+/* As a number is meant: 0.64, and not the nearest that there is. */
+#define REAL_DIGITS 15
+
 struct server {
 	struct MHD_Daemon *daemon;
 	struct endpoints_context *context;
@@ -136,7 +139,8 @@ static enum MHD_Result queue(struct MHD_Connection *connection, unsigned int sta
 
 static enum MHD_Result queue_json(struct MHD_Connection *connection, const struct answer *answer)
 {
-	char *text = json_dumps(answer->json, JSON_COMPACT), *line;
+	char *text = json_dumps(answer->json, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)),
+	     *line;
 	size_t length = text ? strlen(text) : 0;
 
 	if (!text)

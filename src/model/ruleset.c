@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "net/socket.h"
+
 void ruleset_init(struct ruleset *set)
 {
 	*set = (struct ruleset){ .rules = NULL };
@@ -80,7 +82,7 @@ int ruleset_add_spec(struct ruleset *set, const struct port_spec *spec,
 	}
 	rule.host = (struct address){ .family = AF_INET };
 	r = add_range(set, spec, &rule, err);
-	if (r < 0)
+	if (r < 0 || !socket_has_ipv6())
 		return r;
 	rule.host = (struct address){ .family = AF_INET6 };
 	return add_range(set, spec, &rule, err);

@@ -30,6 +30,13 @@ static int get_option(int fd, int level, int option)
 	return value;
 }
 
+bool socket_has_ipv6(void)
+{
+	OWNED_FD fd = socket_open(PROTOCOL_TCP, AF_INET6);
+
+	return fd != -EAFNOSUPPORT;
+}
+
 int socket_open(enum protocol protocol, int family)
 {
 	int fd = socket(family, protocol_socket_type(protocol) | SOCK_NONBLOCK | SOCK_CLOEXEC,

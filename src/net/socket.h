@@ -24,6 +24,9 @@ int socket_listen(enum protocol protocol, const struct address *address, struct 
  */
 int socket_adopt(int fd, enum protocol protocol, struct error *err);
 
+/* Whether this host has IPv6 at all. */
+bool socket_has_ipv6(void);
+
 /* A non-blocking socket to connect with. Returns the descriptor or -errno. */
 int socket_open(enum protocol protocol, int family);
 

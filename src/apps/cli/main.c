@@ -13,7 +13,18 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *meaning;
 } commands[] = {
-	{ "publish", command_publish, "Publish ports of a container, in the foreground" },
+	{ "publish", command_publish,
+	  "Publish ports of a container, in the foreground or the daemon" },
+	{ "unpublish", command_unpublish, "Take away rules that the daemon was told to publish" },
+	{ "ls", command_ls, "List the rules of the daemon" },
+	{ "sessions", command_sessions, "List the sessions that are open" },
+	{ "clients", command_clients, "List the clients that have sessions" },
+	{ "disconnect", command_disconnect, "End sessions" },
+	{ "top", command_top, "Show sessions, rules or clients live" },
+	{ "stats", command_stats, "Show what the daemon has carried" },
+	{ "events", command_events, "Show what happens, as it happens" },
+	{ "reload", command_reload, "Have the daemon read its configuration again" },
+	{ "health", command_health, "Say whether the daemon is well" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -28,6 +39,7 @@ static void print_help(void)
 	printf("\nOptions:\n"
 	       "  -h, --help      Print this text and quit\n"
 	       "  -v, --version   Print version information and quit\n\n"
+	       "All commands but 'publish' without -d ask the daemon, fairleadd.\n"
 	       "Run 'fairlead COMMAND --help' for more information on a command.\n");
 }
 

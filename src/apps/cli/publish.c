@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fairlead publish: published ports without dockerd, in the foreground. */
+/* fairlead publish: published ports without dockerd, in the foreground unless -d is given. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 #include "apps/cli/command.h"
+#include "apps/cli/command_line.h"
+#include "apps/cli/detached.h"
 #include "apps/cli/summary.h"
 #include "apps/common/reporter.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "loop/signals.h"
 #include "model/port_spec.h"
@@ -24,6 +25,8 @@ static struct publish {
 	const char *texts[SPECS_MAX]; /* as they were written */
 	size_t specs_count;
 	struct address container;
+	bool detached;
+	const char *name; /* of the daemon's rules */
 	struct settings settings;
 	struct loop loop;
 	struct signals signals;
@@ -36,12 +39,16 @@ static void print_help(void)
 {
 	printf("Usage:  fairlead publish -p [HOST-IP:]HOST-PORT[-END]:PORT[-END][/PROTOCOL] [-p ...] "
 	       "CONTAINER-IP\n\n"
-	       "Publish ports of a container, in the foreground, until Ctrl-C\n\n"
+	       "Publish ports of a container, in the foreground until Ctrl-C, or by the daemon\n\n"
 	       "Without HOST-IP a port is published on 0.0.0.0 and [::]. "
 	       "An IPv6 HOST-IP stands in brackets.\n"
 	       "PROTOCOL is tcp (the default), udp or sctp.\n\n"
 	       "Options:\n"
 	       "  -p, --publish list   Publish a port or a range of ports\n"
+	       "  -d, --detach         Have fairleadd publish them, from now on\n"
+	       "      --name name      With -d: what the rules are called\n"
+	       "      --socket path    With -d: the daemon's socket (default\n"
+	       "                       /run/fairlead/fairlead.sock)\n"
 	       "  -h, --help           Print this text and quit\n\n"
 	       "Environment:\n");
 	(void)fflush(stdout);
@@ -83,6 +90,9 @@ static int parse_command_line(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "publish", required_argument, NULL, 'p' },
+		{ "detach", no_argument, NULL, 'd' },
+		{ "name", required_argument, NULL, 'n' },
+		{ "socket", required_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -90,11 +100,20 @@ static int parse_command_line(int argc, char **argv)
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":p:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":p:dh", options, NULL)) != -1) {
 		switch (option) {
 		case 'p':
 			if (add_spec(optarg, &err) < 0)
 				return usage_error(err.text);
+			break;
+		case 'd':
+			publish.detached = true;
+			break;
+		case 'n':
+			publish.name = optarg;
+			break;
+		case 's':
+			command_line_set_socket(optarg);
 			break;
 		case 'h':
 			print_help();
@@ -105,6 +124,8 @@ static int parse_command_line(int argc, char **argv)
 			return usage_flag_error("unknown flag", argv);
 		}
 	}
+	if (publish.name && !publish.detached)
+		return usage_error("--name is of the daemon's rules, and needs -d");
 	if (publish.specs_count == 0)
 		return usage_error("nothing to publish: give a port with -p, like -p 8080:80");
 	if (optind == argc)
@@ -130,15 +151,6 @@ static int parse_command_line(int argc, char **argv)
 		return usage_error(err.text);
 	}
 	return -1;
-}
-
-static bool host_has_ipv6(void)
-{
-	int fd = socket_open(PROTOCOL_TCP, AF_INET6);
-
-	if (fd >= 0)
-		fd_close(&fd);
-	return fd != -EAFNOSUPPORT;
 }
 
 static bool is_published(const struct rule *rule)
@@ -248,7 +260,7 @@ static int add_spec_ports(const struct port_spec *spec, struct error *err)
 	if (spec->any_host) {
 		hosts[0] = (struct address){ .family = AF_INET };
 		hosts[1] = (struct address){ .family = AF_INET6 };
-		hosts_count = host_has_ipv6() ? 2 : 1;
+		hosts_count = socket_has_ipv6() ? 2 : 1;
 	}
 	return port_spec_is_choice(spec) ? add_choice(spec, hosts, hosts_count, err)
 					 : add_range(spec, hosts, hosts_count, err);
@@ -296,6 +308,9 @@ int command_publish(int argc, char **argv)
 
 	if (exit_code >= 0)
 		return exit_code;
+	if (publish.detached)
+		return publish_detached(publish.texts, publish.specs_count, argv[optind],
+					publish.name);
 	publish.listening = open_memstream(&listening, &length);
 	if (!publish.listening || start(&err) < 0) {
 		(void)fprintf(stderr, "fairlead publish: %s\n",
