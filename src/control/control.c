@@ -19,11 +19,13 @@ int control_init(struct control *control, struct loop *loop, struct publisher *p
 	control->ends = false;
 	control->log_dropped = 0;
 	events_init(&control->events);
+	history_init(&control->history, publisher);
 	return 0;
 }
 
 void control_fini(struct control *control)
 {
+	history_fini(&control->history);
 	events_fini(&control->events);
 	mailbox_fini(&control->mailbox);
 	config_fini(&control->config);

@@ -14,6 +14,7 @@
 
 #include "api/config.h"
 #include "control/events.h"
+#include "control/history.h"
 #include "loop/mailbox.h"
 #include "publish/publisher.h"
 
@@ -25,6 +26,7 @@ struct control {
 	struct publisher *publisher;
 	struct mailbox mailbox;
 	struct events events;
+	struct history history;
 	struct rules *rules; /* the loop's thread's own */
 	struct access_log *access_log;
 	const char *version, *commit;

@@ -36,7 +36,9 @@ struct answer {
 	char *text;	      /* the same; allocated with malloc() */
 	const char *constant; /* a text that stays */
 	size_t constant_bytes;
-	const char *type;    /* of text and constant: Content-Type */
+	const char *type;    /* Content-Type, where it is not JSON */
+	const char *policy;  /* Content-Security-Policy, if any */
+	const char *allowed; /* Allow: the methods of a path that has not the one asked for */
 	unsigned int events; /* a stream of events of these types */
 };
 

@@ -76,6 +76,22 @@ void handle_stats(const struct request *request, struct answer *answer)
 	ports_shown_free(&shown);
 }
 
+void handle_history(const struct request *request, struct answer *answer)
+{
+	struct history_sample samples[HISTORY_SAMPLES];
+	size_t count = history_copy(&request->context->control->history, samples);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		(void)json_array_append_new(list, json_pack("{s:I, s:I, s:I}", "in_bytes_s",
+							    (json_int_t)samples[i].in_bytes_s,
+							    "out_bytes_s",
+							    (json_int_t)samples[i].out_bytes_s,
+							    "open", (json_int_t)samples[i].open));
+	answer_json(answer, json_pack("{s:f, s:o}", "period_s", (double)HISTORY_PERIOD_NS / 1e9,
+				      "samples", list));
+}
+
 static unsigned int find_type(const char *name)
 {
 	if (strcmp(name, "rule") == 0)
@@ -94,6 +110,8 @@ void handle_events(const struct request *request, struct answer *answer)
 
 	if (types == 0)
 		answer_error(answer, 400, "type=%.40s is none of rule, daemon, session, all", type);
+	answer->status = types == 0 ? answer->status : 200;
+	answer->type = types == 0 ? NULL : "application/x-ndjson";
 	answer->events = types;
 }
 
@@ -121,4 +139,5 @@ void handle_page(const struct request *request, struct answer *answer)
 	answer->constant = (const char *)page_html;
 	answer->constant_bytes = page_html_bytes;
 	answer->type = "text/html; charset=utf-8";
+	answer->policy = page_html_policy;
 }

@@ -78,19 +78,60 @@ static bool read_filter(const struct request *request, struct session_filter *re
 	return true;
 }
 
+static uint64_t rate_of(const struct session_shown *shown)
+{
+	return shown->session.in_bytes_s + shown->session.out_bytes_s;
+}
+
+static int compare_rates(const void *a, const void *b)
+{
+	uint64_t first = rate_of(a), second = rate_of(b);
+
+	return first < second ? 1 : first > second ? -1 : 0;
+}
+
+static bool is_rate(const struct request *request)
+{
+	const char *sort = query(request, "sort");
+
+	return sort && strcmp(sort, "rate") == 0;
+}
+
+/* By number, as they come, or the busiest first. */
+static bool sort_as_asked(const struct request *request, struct sessions_shown *shown,
+			  struct answer *answer)
+{
+	const char *sort = query(request, "sort");
+
+	if (!sort || strcmp(sort, "id") == 0)
+		return true;
+	if (!is_rate(request)) {
+		answer_error(answer, 400, "sort=%.40s is neither id nor rate", sort);
+		return false;
+	}
+	if (query(request, "after")) {
+		answer_error(answer, 400, "after is of use with sort=id alone");
+		return false;
+	}
+	if (shown->count > 0)
+		qsort(shown->sessions, shown->count, sizeof(shown->sessions[0]), compare_rates);
+	return true;
+}
+
 /* Those behind the number `after`, at most `limit`. */
-static json_t *encode_page(const struct sessions_shown *shown, uint64_t after, uint64_t limit)
+static json_t *encode_page(const struct sessions_shown *shown, uint64_t after, uint64_t limit,
+			   bool is_sorted)
 {
 	uint64_t offset_ns = clock_wall_offset_ns(), now_ns = clock_now_ns();
 	json_t *list = json_array(), *next = json_null();
 	size_t i = 0;
 
-	while (i < shown->count && shown->sessions[i].session.id <= after)
+	while (i < shown->count && !is_sorted && shown->sessions[i].session.id <= after)
 		i++;
 	for (; i < shown->count && limit > 0; i++, limit--)
 		(void)json_array_append_new(list,
 					    shown_session(&shown->sessions[i], offset_ns, now_ns));
-	if (i < shown->count && i > 0)
+	if (i < shown->count && i > 0 && !is_sorted)
 		next = json_integer((json_int_t)shown->sessions[i - 1].session.id);
 	return json_pack("{s:o, s:I, s:o}", "sessions", list, "total", (json_int_t)shown->count,
 			 "next", next);
@@ -110,7 +151,8 @@ void handle_sessions(const struct request *request, struct answer *answer)
 		answer_error(answer, 500, "no memory for a list of all sessions");
 		return;
 	}
-	answer_json(answer, encode_page(&shown, after, limit));
+	if (sort_as_asked(request, &shown, answer))
+		answer_json(answer, encode_page(&shown, after, limit, is_rate(request)));
 	sessions_shown_free(&shown);
 }
 
@@ -167,7 +209,7 @@ static int compare_ips(const void *a, const void *b)
 	return memcmp(first->ip, second->ip, sizeof(first->ip));
 }
 
-static int compare_rates(const void *a, const void *b)
+static int compare_clients(const void *a, const void *b)
 {
 	const struct client *first = a, *second = b;
 	uint64_t rates[2] = { first->in_bytes_s + first->out_bytes_s,
@@ -209,7 +251,7 @@ static size_t sum_up(struct sessions_shown *shown, struct client *clients)
 		client->out_bytes_s += session->out_bytes_s;
 	}
 	if (count > 0)
-		qsort(clients, count, sizeof(clients[0]), compare_rates);
+		qsort(clients, count, sizeof(clients[0]), compare_clients);
 	return count;
 }
 

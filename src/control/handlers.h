@@ -9,6 +9,7 @@
 void handle_version(const struct request *request, struct answer *answer);
 void handle_health(const struct request *request, struct answer *answer);
 void handle_stats(const struct request *request, struct answer *answer);
+void handle_history(const struct request *request, struct answer *answer);
 void handle_events(const struct request *request, struct answer *answer);
 void handle_reload(const struct request *request, struct answer *answer);
 void handle_page(const struct request *request, struct answer *answer);

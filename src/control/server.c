@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +25,9 @@
 
 /* A client that says nothing for so long is left, but for streams. */
 #define IDLE_LIMIT_S 30
+
+/* Longer ones than any that there is are cut, and not found. */
+#define ID_MAX 64
 
 /* As a number is meant: 0.64, and not the nearest that there is. */
 #define REAL_DIGITS 15
@@ -42,7 +46,9 @@ struct server {
 
 struct exchange {
 	const struct endpoint *endpoint; /* NULL: an error is to be told */
-	const char *id;
+	bool has_id;
+	char id[ID_MAX]; /* a copy: the path ends with the head of the request */
+	char allowed[ENDPOINT_METHODS_MAX];
 	char *body;
 	size_t length, room;
 	struct answer error;
@@ -122,17 +128,22 @@ static bool is_rebound(const struct server *server, struct MHD_Connection *conne
 
 /* Answering. */
 
-static enum MHD_Result queue(struct MHD_Connection *connection, unsigned int status,
-			     struct MHD_Response *response, const char *type)
+static enum MHD_Result queue(struct MHD_Connection *connection, const struct answer *answer,
+			     struct MHD_Response *response)
 {
 	enum MHD_Result result = MHD_NO;
 
 	if (!response)
 		return MHD_NO;
-	(void)MHD_add_response_header(response, "Content-Type", type);
+	(void)MHD_add_response_header(response, "Content-Type",
+				      answer->type ? answer->type : "application/json");
+	if (answer->policy)
+		(void)MHD_add_response_header(response, "Content-Security-Policy", answer->policy);
+	if (answer->allowed)
+		(void)MHD_add_response_header(response, "Allow", answer->allowed);
 	(void)MHD_add_response_header(response, "Cache-Control", "no-store");
 	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	result = MHD_queue_response(connection, status, response);
+	result = MHD_queue_response(connection, answer->status, response);
 	MHD_destroy_response(response);
 	return result;
 }
@@ -151,9 +162,8 @@ static enum MHD_Result queue_json(struct MHD_Connection *connection, const struc
 		return MHD_NO;
 	}
 	line[length] = '\n'; /* for those who read it on a terminal; not a string any more */
-	return queue(connection, answer->status,
-		     MHD_create_response_from_buffer(length + 1, line, MHD_RESPMEM_MUST_FREE),
-		     "application/json");
+	return queue(connection, answer,
+		     MHD_create_response_from_buffer(length + 1, line, MHD_RESPMEM_MUST_FREE));
 }
 
 static enum MHD_Result queue_stream(struct server *server, struct MHD_Connection *connection,
@@ -172,15 +182,13 @@ static enum MHD_Result queue_answer(struct server *server, struct MHD_Connection
 		return result;
 	}
 	if (answer->text)
-		return queue(connection, answer->status,
+		return queue(connection, answer,
 			     MHD_create_response_from_buffer(strlen(answer->text), answer->text,
-							     MHD_RESPMEM_MUST_FREE),
-			     answer->type);
-	return queue(connection, answer->status,
+							     MHD_RESPMEM_MUST_FREE));
+	return queue(connection, answer,
 		     MHD_create_response_from_buffer(answer->constant_bytes,
 						     (void *)(uintptr_t)answer->constant,
-						     MHD_RESPMEM_PERSISTENT),
-		     answer->type ? answer->type : "application/json");
+						     MHD_RESPMEM_PERSISTENT));
 }
 
 /* Streams of events. */
@@ -277,7 +285,7 @@ static enum MHD_Result queue_stream(struct server *server, struct MHD_Connection
 	pthread_mutex_unlock(&server->mutex);
 	events_subscribe(&server->context->control->events, &stream->subscriber, answer->events,
 			 wake_stream, stream);
-	return queue(connection, MHD_HTTP_OK, response, "application/x-ndjson");
+	return queue(connection, answer, response);
 }
 
 /* Requests. */
@@ -287,7 +295,7 @@ static struct exchange *exchange_new(const struct server *server, struct MHD_Con
 {
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 	bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-	char allowed[64];
+	const char *id;
 
 	if (!exchange)
 		return NULL;
@@ -306,12 +314,17 @@ static struct exchange *exchange_new(const struct server *server, struct MHD_Con
 			     "this listener is for reading; changes go to the unix socket");
 		return exchange;
 	}
-	exchange->endpoint = endpoint_find(reads ? "GET" : method, path, &exchange->id, allowed);
-	if (!exchange->endpoint && allowed[0])
+	exchange->endpoint = endpoint_find(reads ? "GET" : method, path, &id, exchange->allowed);
+	exchange->has_id = exchange->endpoint && id;
+	if (exchange->has_id)
+		(void)snprintf(exchange->id, sizeof(exchange->id), "%s", id);
+	if (!exchange->endpoint && exchange->allowed[0]) {
 		answer_error(&exchange->error, MHD_HTTP_METHOD_NOT_ALLOWED,
-			     "%.40s has no %.10s, but %s", path, method, allowed);
-	else if (!exchange->endpoint)
+			     "%.40s has no %.10s, but %s", path, method, exchange->allowed);
+		exchange->error.allowed = exchange->allowed;
+	} else if (!exchange->endpoint) {
 		answer_error(&exchange->error, MHD_HTTP_NOT_FOUND, "there is no %.60s", path);
+	}
 	return exchange;
 }
 
@@ -365,7 +378,7 @@ static enum MHD_Result respond(struct server *server, struct MHD_Connection *con
 	struct answer answer = exchange->error;
 	struct request request = {
 		.context = server->context,
-		.id = exchange->id,
+		.id = exchange->has_id ? exchange->id : NULL,
 		.query = query_value,
 		.query_of = connection,
 	};

@@ -93,6 +93,36 @@ static int compare(const void *a, const void *b)
 	return rule_compare_keys(a, b);
 }
 
+/* One that takes what goes to this address: published there, or on all addresses of this host. */
+static const struct rule *find_listener(const struct ruleset *set, const struct rule *rule)
+{
+	struct rule key = { .protocol = rule->protocol, .host = rule->container };
+	const struct rule *found = ruleset_find(set, &key);
+
+	if (found || !address_is_loopback(&rule->container))
+		return found;
+	memset(key.host.ip, 0, sizeof(key.host.ip));
+	return ruleset_find(set, &key);
+}
+
+/* A connection to such a rule would be accepted by the same program again, and so on. */
+static int check_circles(const struct ruleset *set, struct error *err)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		const struct rule *found = find_listener(set, &set->rules[i]);
+		char text[RULE_TEXT_MAX], host[ADDRESS_TEXT_MAX];
+
+		if (found)
+			return error_set(err, -EINVAL,
+					 "%s leads to port %s/%s, which is published itself: "
+					 "connections would go round in circles",
+					 rule_format(&set->rules[i], text),
+					 address_format(&found->host, host),
+					 protocol_name(found->protocol));
+	}
+	return 0;
+}
+
 int ruleset_sort(struct ruleset *set, struct error *err)
 {
 	if (set->count > 0)
@@ -106,7 +136,7 @@ int ruleset_sort(struct ruleset *set, struct error *err)
 				 address_format(&set->rules[i].host, host),
 				 protocol_name(set->rules[i].protocol));
 	}
-	return 0;
+	return check_circles(set, err);
 }
 
 const struct rule *ruleset_find(const struct ruleset *set, const struct rule *key)

@@ -37,7 +37,10 @@ int ruleset_add_spec(struct ruleset *set, const struct port_spec *spec,
 		     const struct address *container, enum rule_origin origin, const char *name,
 		     struct error *err);
 
-/* Sorts by key. Returns 0, or -EEXIST with a sentence if two rules have the same key. */
+/*
+ * Sorts by key. Returns 0, or with a sentence -EEXIST if two rules have the same key, -EINVAL if one
+ * leads to another.
+ */
 int ruleset_sort(struct ruleset *set, struct error *err);
 
 /* The rule of a sorted set that has the key of this one; NULL if there is none. */

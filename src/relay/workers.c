@@ -508,6 +508,30 @@ void workers_for_each(struct workers *workers, void (*call)(void *context, struc
 	call(context, workers->relay);
 }
 
+struct tell {
+	void (*call)(struct relay *relay);
+	struct relay *relay;
+};
+
+static void receive_tell(void *context, const void *message)
+{
+	const struct tell *tell = message;
+
+	(void)context;
+	tell->call(tell->relay);
+}
+
+void workers_tell_each(struct workers *workers, void (*call)(struct relay *relay))
+{
+	for (uint32_t i = 1; i < threads_end(workers); i++) {
+		struct worker *worker = workers->threads[i];
+		struct tell tell = { call, worker->relay };
+
+		(void)mailbox_post(&worker->mailbox, receive_tell, NULL, &tell, sizeof(tell));
+	}
+	call(workers->relay);
+}
+
 static void drop_withdrawn(void *context, struct relay *relay)
 {
 	relay_drop_withdrawn(relay, *(const bool *)context);

@@ -79,4 +79,7 @@ void workers_resume(struct workers *workers);
 void workers_for_each(struct workers *workers, void (*call)(void *context, struct relay *relay),
 		      void *context);
 
+/* The same without waiting for it. A thread that has much to do meanwhile may be left out. */
+void workers_tell_each(struct workers *workers, void (*call)(struct relay *relay));
+
 #endif
