@@ -364,7 +364,8 @@ static bool parse_body(const struct exchange *exchange, json_t **ret, struct ans
 	*ret = NULL;
 	if (exchange->length == 0)
 		return true;
-	*ret = json_loadb(exchange->body, exchange->length, JSON_REJECT_DUPLICATES, &error);
+	*ret = json_loadb(exchange->body, exchange->length,
+			  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!*ret)
 		answer_error(answer, MHD_HTTP_BAD_REQUEST,
 			     "the body is not JSON: line %d, column %d: %.120s", error.line,

@@ -127,7 +127,7 @@ void relay_tell_end(struct relay *relay, struct session_end *end)
 	struct relay_counters *counters = &end->session.route->counters;
 	const struct relay_observer *observer = &relay->observer;
 
-	end->ended_ns = relay->loop->now_ns;
+	end->ended_ns = clock_now_ns();
 	counters->ended[end->reason]++;
 	histogram_add(&counters->lasting, &relay_lasting_bounds,
 		      end->ended_ns - end->session.started_ns);
