@@ -24,7 +24,8 @@ struct body {
 struct stream {
 	bool (*line)(void *context, const char *text);
 	void *context;
-	struct body rest; /* of a line */
+	CURL *curl;
+	struct body rest; /* of a line; all of an answer that is an error */
 	bool ended;
 };
 
@@ -56,9 +57,13 @@ static size_t receive_lines(char *data, size_t size, size_t count, void *context
 {
 	struct stream *stream = context;
 	char *begin, *end;
+	long status = 0;
 
 	if (!append(&stream->rest, data, size * count))
 		return 0;
+	(void)curl_easy_getinfo(stream->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 300)
+		return size * count;
 	begin = stream->rest.text;
 	while (!stream->ended && (end = strchr(begin, '\n'))) {
 		*end = '\0';
@@ -191,6 +196,7 @@ int client_stream(const char *path, bool (*line)(void *context, const char *text
 
 	if (!curl)
 		return no_memory(err);
+	stream.curl = curl;
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_lines);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &stream);
 	code = curl_easy_perform(curl);
