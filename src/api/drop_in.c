@@ -53,7 +53,7 @@ int drop_in_connect(const char *path)
 		return -errno;
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	return fd_take(&fd);
@@ -101,19 +101,28 @@ int drop_in_receive_answer(int fd, struct drop_in_answer *ret)
 	return 0;
 }
 
-/* The descriptor that came with the message, or -1. */
+/*
+ * The descriptor that came with the message, or -1. There is room for one only, but what alignment
+ * adds to it is room, too: any others are closed.
+ */
 static int passed_descriptor(struct msghdr *message)
 {
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-		int fd;
+	int passed = -1;
 
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-		    c->cmsg_len < CMSG_LEN(sizeof(int)))
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-		return fd; /* there is room for one only: the kernel closes any others */
+		for (size_t i = 0; i < count; i++) {
+			OWNED_FD fd = -1;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (passed < 0)
+				passed = fd_take(&fd);
+		}
 	}
-	return -1;
+	return passed;
 }
 
 static bool is_offer(const struct offer *offer, ssize_t length)

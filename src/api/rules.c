@@ -76,7 +76,7 @@ static int decode_spec(const struct strict *at, enum rule_origin origin, struct 
 		r = decode_ip(&container, &ip, err);
 	if (r == 0)
 		r = check_container(&container, &ip, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (port_spec_parse(text, &spec, err) < 0)
 		return placed(&publish, err);
@@ -117,7 +117,7 @@ static int decode_single(const struct strict *at, enum rule_origin origin, struc
 		r = decode_endpoint(&container, &rule.container, err);
 	if (r == 0)
 		r = check_container(&container, &rule.container, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (name && rule_set_name(&rule, name, err) < 0)
 		return placed(at, err);

@@ -8,6 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is quoted may be anything; a sentence is one line, and does nothing to a terminal. */
+static void make_plain(char *text)
+{
+	for (; *text != '\0'; text++)
+		if (iscntrl((unsigned char)*text))
+			*text = '?';
+}
+
 int error_set(struct error *err, int code, const char *format, ...)
 {
 	va_list args;
@@ -16,6 +24,7 @@ int error_set(struct error *err, int code, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
+	make_plain(err->text);
 	return code;
 }
 
@@ -32,6 +41,7 @@ int error_prefix(struct error *err, const char *format, ...)
 		return err->code;
 	(void)snprintf(prefixed + length, sizeof(prefixed) - (size_t)length, ": %.*s",
 		       (int)sizeof(prefixed) - length - 3, err->text);
+	make_plain(prefixed);
 	memcpy(err->text, prefixed, sizeof(prefixed));
 	return err->code;
 }

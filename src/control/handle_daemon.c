@@ -56,6 +56,7 @@ void handle_stats(const struct request *request, struct answer *answer)
 	struct relay_counts sum = { .sessions = 0 };
 	struct ports_shown shown;
 	char now[TIMESTAMP_MAX], started[TIMESTAMP_MAX];
+	uint64_t uptime_ms = (clock_now_ns() - control->started_ns) / NS_PER_MS;
 
 	if (snapshot_ports(control, &shown) < 0) {
 		answer_error(answer, 500, "no memory to sum up all rules");
@@ -67,8 +68,7 @@ void handle_stats(const struct request *request, struct answer *answer)
 		    json_pack("{s:s, s:s, s:f, s:I, s:I, s:{s:I, s:I}, s:o, s:I}", "time",
 			      timestamp_now(now), "started",
 			      timestamp_format(&control->started, started), "uptime_s",
-			      (double)((clock_now_ns() - control->started_ns) / NS_PER_MS) / 1e3,
-			      "rules", (json_int_t)shown.count, "threads",
+			      (double)uptime_ms / 1e3, "rules", (json_int_t)shown.count, "threads",
 			      (json_int_t)shown.threads, "descriptors", "used",
 			      (json_int_t)shown.descriptors_used, "most",
 			      (json_int_t)shown.descriptors_most, "counters", shown_counts(&sum),

@@ -113,7 +113,7 @@ static void call_replace(void *context)
 static int carry_out(struct changing *changing)
 {
 	struct control *control = changing->control;
-	struct record record;
+	struct record record = { .path = "" };
 	int r = ruleset_sort(&changing->after, changing->err);
 
 	if (r == 0)

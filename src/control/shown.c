@@ -61,7 +61,8 @@ json_t *shown_session(const struct session_shown *shown, uint64_t offset_ns, uin
 {
 	const struct session *session = &shown->session;
 	char id[RULE_ID_MAX], time[TIMESTAMP_MAX];
-	uint64_t age_ns = now_ns > session->started_ns ? now_ns - session->started_ns : 0;
+	uint64_t age_ms = now_ns > session->started_ns ? (now_ns - session->started_ns) / NS_PER_MS
+						       : 0;
 
 	return json_pack(
 		"{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:s, "
@@ -72,9 +73,8 @@ json_t *shown_session(const struct session_shown *shown, uint64_t offset_ns, uin
 		shown_address(&session->client), "host", shown_address(&session->host), "source",
 		shown_address(&session->source), "container", shown_address(&session->container),
 		"state", session_state_name(session->state), "started",
-		started_text(session, offset_ns, time), "age_s", (double)(age_ns / NS_PER_MS) / 1e3,
-		"in_bytes", (json_int_t)session->in_bytes, "out_bytes",
-		(json_int_t)session->out_bytes, "in_bytes_s", (json_int_t)session->in_bytes_s,
-		"out_bytes_s", (json_int_t)session->out_bytes_s, "identity", "none", "path",
-		"relay");
+		started_text(session, offset_ns, time), "age_s", (double)age_ms / 1e3, "in_bytes",
+		(json_int_t)session->in_bytes, "out_bytes", (json_int_t)session->out_bytes,
+		"in_bytes_s", (json_int_t)session->in_bytes_s, "out_bytes_s",
+		(json_int_t)session->out_bytes_s, "identity", "none", "path", "relay");
 }

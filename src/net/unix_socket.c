@@ -67,7 +67,7 @@ int unix_socket_listen(const char *path, int type, mode_t mode, gid_t group, str
 				 sizeof(address.sun_path) - 1);
 	if (fd < 0)
 		return error_set(err, -errno, "%.120s: socket: %s", path, error_name(errno));
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	make_folder(path);
 	before = umask(0177); /* nobody else may connect before the mode is what it shall be */
 	r = bind_at(fd, &address, type);

@@ -93,7 +93,6 @@ static void make_tables(const struct command_line *line, struct tables *tables)
 {
 	char *next = tables->shorts;
 
-	memset(tables, 0, sizeof(*tables));
 	*next++ = ':';
 	for (size_t i = 0; i < line->options_count + USUAL; i++) {
 		const struct command_option *option = option_at(line, i);
@@ -149,7 +148,7 @@ static int check_count(const struct command_line *line, int argc, char **argv)
 
 int command_line_parse(const struct command_line *line, int argc, char **argv, int *ret_first)
 {
-	struct tables tables;
+	struct tables tables = { .shorts = "" };
 	int value;
 
 	make_tables(line, &tables);
