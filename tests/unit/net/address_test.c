@@ -148,6 +148,57 @@ static void kinds_of_addresses(void **state)
 	}
 }
 
+static void address_with_its_port(void **state)
+{
+	static const char *const good[] = { "192.0.2.1:80", "[2001:db8::1]:65535", "[::]:1" };
+	static const char *const bad[] = { "",
+					   "192.0.2.1",
+					   "192.0.2.1:",
+					   "192.0.2.1:0",
+					   "192.0.2.1:65536",
+					   "192.0.2.1:8o",
+					   "::1:80",
+					   "[192.0.2.1]:80",
+					   "[::1]80",
+					   "[::1:80",
+					   ":80",
+					   "[]:80",
+					   "localhost:80",
+					   "[::1]:+80" };
+	struct address address = address_of("192.0.2.9", 9);
+	char text[ADDRESS_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		assert_int_equal(address_parse(bad[i], &address), -EINVAL);
+	assert_string_equal(address_format(&address, text), "192.0.2.9:9");
+	for (size_t i = 0; i < COUNT_OF(good); i++) {
+		assert_int_equal(address_parse(good[i], &address), 0);
+		assert_string_equal(address_format(&address, text), good[i]);
+	}
+}
+
+/* As they may come from another program, byte by byte. */
+static void sound_addresses_are_those_that_could_have_been_parsed(void **state)
+{
+	struct address address = address_of("192.0.2.1", 80);
+
+	(void)state;
+	assert_true(address_is_sound(&address));
+	address.ip[15] = 1; /* behind the four bytes of IPv4 */
+	assert_false(address_is_sound(&address));
+	address = address_of("2001:db8::1", 80);
+	assert_true(address_is_sound(&address));
+	address.scope = 7; /* of an address that is not link-local */
+	assert_false(address_is_sound(&address));
+	address = (struct address){ .family = AF_INET6 };
+	assert_true(address_is_sound(&address));
+	address.ip[10] = address.ip[11] = 0xff; /* IPv4 in disguise */
+	assert_false(address_is_sound(&address));
+	address = (struct address){ .family = AF_UNIX };
+	assert_false(address_is_sound(&address));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +210,8 @@ int main(void)
 		cmocka_unit_test(scope_is_kept_for_link_local_only),
 		cmocka_unit_test(other_families_are_no_address),
 		cmocka_unit_test(kinds_of_addresses),
+		cmocka_unit_test(address_with_its_port),
+		cmocka_unit_test(sound_addresses_are_those_that_could_have_been_parsed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
