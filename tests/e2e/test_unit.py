@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unit of fairleadd under a real systemd: its user, its rights, restarts and reloads."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lab.backend import TcpBackend, exchange
+from lab.daemon import BUILD
+from lab.netns import Place
+from lab.systemd import Systemd, Unavailable
+from lab.wait import wait_until
+
+pytestmark = pytest.mark.timeout(180)
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = "/etc/fairlead/fairlead.json"
+RULES = [
+    {"publish": "80:8000", "container": "127.0.0.1", "name": "web"},
+    {"publish": "[::1]:5353:53/udp", "container": "127.0.0.1"},
+]
+
+
+@pytest.fixture(scope="module")
+def systemd() -> Iterator[Systemd]:
+    try:
+        made = Systemd()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield made
+    made.close()
+
+
+def write(systemd: Systemd, text: str) -> None:
+    file = systemd.root / CONFIG.lstrip("/")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def rules_text(rules: list[dict]) -> str:
+    return json.dumps({"rules": rules, "daemon": {"access_log": "/var/log/fairlead/access.log"}})
+
+
+@pytest.fixture
+def unit(systemd: Systemd) -> Iterator[Systemd]:
+    """Installed as `make install` does it, and started."""
+    systemd.install(BUILD / "fairleadd", "/usr/local/sbin/fairleadd", 0o755)
+    systemd.install(BUILD / "fairlead", "/usr/local/bin/fairlead", 0o755)
+    systemd.install(BUILD / "systemd/fairleadd.service", "/etc/systemd/system/fairleadd.service")
+    systemd.install(ROOT / "systemd/fairlead.conf", "/usr/local/lib/sysusers.d/fairlead.conf")
+    systemd.run("systemd-sysusers")
+    write(systemd, rules_text(RULES))
+    systemd.run("systemctl", "daemon-reload")
+    systemd.run("systemctl", "start", "fairleadd")
+    yield systemd
+    systemd.run("systemctl", "stop", "fairleadd")
+    systemd.run("systemctl", "reset-failed", check=False)
+
+
+def main_pid(systemd: Systemd) -> str:
+    return systemd.show("fairleadd", "MainPID")
+
+
+def status(systemd: Systemd) -> dict[str, str]:
+    """Of the daemon's process, as in proc(5)."""
+    text = systemd.run("cat", f"/proc/{main_pid(systemd)}/status")
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def test_it_runs_with_few_rights(unit: Systemd) -> None:
+    assert unit.show("fairleadd", "ActiveState") == "active"
+    assert unit.show("fairleadd", "StatusText") == "serving"
+    found = status(unit)
+    user = unit.run("id", "-u", "fairlead").strip()
+    assert found["Uid"].split() == [user] * 4
+    # CAP_NET_BIND_SERVICE and CAP_NET_ADMIN, and nothing else can be had
+    assert int(found["CapEff"], 16) == int(found["CapBnd"], 16) == 1 << 10 | 1 << 12
+    assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+    modes = unit.run("stat", "-c", "%n %a %U %G", "/run/fairlead/fairlead.sock")
+    assert modes.strip() == "/run/fairlead/fairlead.sock 660 fairlead fairlead"
+    assert "[::]:80/tcp" in unit.run("/usr/local/bin/fairlead", "ls")
+
+
+def test_who_connects_while_it_restarts_waits(unit: Systemd) -> None:
+    place = Place(Path(f"/proc/{unit.first}/ns/net"))
+    before = main_pid(unit)
+    assert unit.show("fairleadd", "NFileDescriptorStore") == "3"
+    with TcpBackend(place.net, 8000):
+        with place.connect("::1", 80) as session:
+            assert exchange(session, b"question") == b"question"
+        unit.run("systemctl", "kill", "--signal=STOP", "fairleadd")
+        with place.connect("::1", 80) as waiting:
+            waiting.sendall(b"question")
+            os.kill(host_pid(unit, before), 9)
+            wait_until(lambda: main_pid(unit) not in ("0", before), "it has been started again")
+            waiting.settimeout(20)
+            assert waiting.recv(100) == b"question"
+    wait_until(lambda: unit.show("fairleadd", "ActiveState") == "active", "it is ready")
+    assert unit.show("fairleadd", "NRestarts") == "1"
+
+
+def host_pid(systemd: Systemd, inside: str) -> int:
+    """The process as it is called out here."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (folder / "status").read_text(encoding="utf-8")
+            same = (folder / "ns/pid").readlink() == Path(f"/proc/{systemd.first}/ns/pid").readlink()
+        except OSError:
+            continue
+        numbers = [line.split()[1:] for line in text.splitlines() if line.startswith("NSpid:")]
+        if same and numbers and numbers[0][-1] == inside:
+            return int(folder.name)
+    raise AssertionError(f"there is no process {inside}")
+
+
+def test_reload_tells_what_is_wrong(unit: Systemd) -> None:
+    before = main_pid(unit)
+    write(unit, rules_text(RULES[:1]))
+    unit.run("systemctl", "reload", "fairleadd")
+    assert unit.show("fairleadd", "NFileDescriptorStore") == "2"
+    write(unit, "{")
+    said = unit.run("systemctl", "reload", "fairleadd", check=False)
+    assert "failed" in said
+    assert unit.show("fairleadd", "ActiveState") == "active"
+    assert main_pid(unit) == before
+    write(unit, rules_text(RULES))
+    unit.run("systemctl", "reload", "fairleadd")
+    assert unit.show("fairleadd", "NFileDescriptorStore") == "3"
+
+
+def test_what_it_has_to_write_it_can_write(unit: Systemd) -> None:
+    place = Place(Path(f"/proc/{unit.first}/ns/net"))
+    fairlead = "/usr/local/bin/fairlead"
+    unit.run(fairlead, "publish", "-d", "-p", "[::1]:9000:8000", "--name", "api", "127.0.0.1")
+    with TcpBackend(place.net, 8000), place.connect("::1", 9000) as session:
+        assert exchange(session, b"question") == b"question"
+        session.shutdown(socket.SHUT_WR)
+        assert session.recv(1) == b""
+    log = unit.root / "var/log/fairlead/access.log"
+    wait_until(lambda: "rule=api" in log.read_text(encoding="utf-8"), "the line is there")
+    unit.run("systemctl", "restart", "fairleadd")
+    assert "[::1]:9000/tcp" in unit.run(fairlead, "ls")
+    unit.run(fairlead, "unpublish", "api")
+
+
+def test_a_hung_daemon_is_restarted(unit: Systemd) -> None:
+    """By the watchdog, which is shortened for this."""
+    drop_in = unit.root / "etc/systemd/system/fairleadd.service.d/watchdog.conf"
+    drop_in.parent.mkdir(exist_ok=True)
+    drop_in.write_text("[Service]\nWatchdogSec=1\nTimeoutAbortSec=1\n", encoding="utf-8")
+    unit.run("systemctl", "daemon-reload")
+    unit.run("systemctl", "restart", "fairleadd")
+    before = main_pid(unit)
+    unit.run("systemctl", "kill", "--signal=STOP", "fairleadd")
+    wait_until(lambda: main_pid(unit) not in ("0", before), "it has been started again")
+    drop_in.unlink()
+    unit.run("systemctl", "daemon-reload")
