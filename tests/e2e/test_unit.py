@@ -44,8 +44,8 @@ def write(systemd: Systemd, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def rules_text(rules: list[dict]) -> str:
-    return json.dumps({"rules": rules, "daemon": {"access_log": "/var/log/fairlead/access.log"}})
+def rules_text(rules: list[dict], access_log: str = "/var/log/fairlead/access.log") -> str:
+    return json.dumps({"rules": rules, "daemon": {"access_log": access_log}})
 
 
 @pytest.fixture
@@ -148,6 +148,21 @@ def test_what_it_has_to_write_it_can_write(unit: Systemd) -> None:
     unit.run("systemctl", "restart", "fairleadd")
     assert "[::1]:9000/tcp" in unit.run(fairlead, "ls")
     unit.run(fairlead, "unpublish", "api")
+
+
+def test_access_log_in_the_journal(unit: Systemd) -> None:
+    place = Place(Path(f"/proc/{unit.first}/ns/net"))
+    write(unit, rules_text(RULES, "journal"))
+    unit.run("systemctl", "restart", "fairleadd")
+    with TcpBackend(place.net, 8000), place.connect("::1", 80) as session:
+        assert exchange(session, b"question") == b"question"
+    query = ["journalctl", "--no-pager", "-o", "json", "-t", "fairleadd", "FAIRLEAD_END=done"]
+    lines = wait_until(lambda: unit.run(*query, check=False).splitlines(), "the line is there")
+    entry = json.loads(lines[-1])
+    assert " in=8 out=8 " in entry["MESSAGE"] and entry["MESSAGE"].endswith(" end=done rule=web")
+    assert entry["FAIRLEAD_CLIENT"].startswith("[::1]:")
+    assert entry["FAIRLEAD_CONTAINER"] == "127.0.0.1:8000"
+    assert (entry["FAIRLEAD_RULE"], entry["PRIORITY"]) == ("web", "6")
 
 
 def test_a_hung_daemon_is_restarted(unit: Systemd) -> None:
