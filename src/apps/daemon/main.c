@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fairleadd: every published port of a host in one process. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,6 +32,8 @@ int main(int argc, char **argv)
 	struct error err;
 	int r = options_parse(argc, argv, &options);
 
+	/* Large blocks, as answers of the API, go back to the system when they are freed. */
+	(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	if (r != 0)
 		return r;
 	if (options.help) {
