@@ -27,8 +27,9 @@ check:
 	@scripts/run-checks layers spdx build unit kernel fuzz tools contract transfer e2e
 
 sanitize:
-	@scripts/run-checks sanitize-build sanitize-unit sanitize-contract \
-		sanitize-threads-build sanitize-threads-unit sanitize-threads-transfer
+	@scripts/run-checks sanitize-build sanitize-unit sanitize-contract sanitize-daemon \
+		sanitize-threads-build sanitize-threads-unit sanitize-threads-transfer \
+		sanitize-threads-daemon
 
 build-asan: build-asan/build.ninja
 	@ninja -C build-asan

@@ -16,7 +16,7 @@ function __fairlead_lines # SECTION PROGRAM [COMMAND]
         }
         inside && section == "Options:" && /^ +-/ {
             meaning = $0
-            sub(/^ *(-[a-z], )?--[a-z-]+( [a-z]+)? +/, "", meaning)
+            sub(/^ *(-[a-z], )?--[a-z-]+( [A-Za-z]+)? +/, "", meaning)
             for (i = 1; i <= NF && $i ~ /^-/; i++) {
                 sub(/,$/, "", $i)
                 print $i "\t" meaning

@@ -140,8 +140,11 @@ void events_unsubscribe(struct events_subscriber *subscriber)
 
 static char *lost_line(size_t lost)
 {
-	return make_line(EVENT_DAEMON, "events-lost",
-			 json_pack("{s:I}", "count", (json_int_t)lost));
+	json_t *about = json_pack("{s:I}", "count", (json_int_t)lost);
+	char *line = make_line(EVENT_DAEMON, "events-lost", about);
+
+	json_decref(about);
+	return line;
 }
 
 char *events_take(struct events_subscriber *subscriber)

@@ -4,16 +4,19 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "relay/relay.h"
 #include "relay/sessions.h"
 
-/* So many open sessions are counted in one sample; where there are more, the rest in the next. */
+/*
+ * How many open sessions a thread counts for one sample, so that its data does not wait for a
+ * millisecond: it takes 40 ns for each. Where there are more, the rest is counted for the next.
+ */
 #define COUNTED_MAX 16384
 
 static void count_open(struct relay *relay)
 {
-	uint32_t cursor = 0;
-
-	(void)relay_count_open(relay, &cursor, COUNTED_MAX);
+	if (!relay_count_open(relay, &relay->counted, COUNTED_MAX))
+		relay->counted = 0;
 }
 
 struct sums {

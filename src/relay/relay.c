@@ -53,6 +53,7 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	relay->budget = &shared->budget;
 	slots_init(&relay->flows, sizeof(struct flow), sizeof(struct flow));
 	list_init(&relay->ready);
+	relay->counted = 0;
 	relay->handover = (struct handover){ .to = NULL };
 	pump_resources_init(&relay->pump_resources, relay->budget, relay->scratch);
 	relay->flow_kinds[FLOW_CLIENT] = loop_add_kind(loop, flow_client_event, relay);

@@ -73,6 +73,7 @@ struct relay {
 
 	struct slots flows; /* struct flow */
 	struct list ready;  /* flows that have more to do this turn */
+	uint32_t counted;   /* cursor of relay_count_open(), for whom counts now and then */
 	struct handover handover;
 	struct pump_resources pump_resources;
 	uint8_t flow_kinds[2]; /* loop kinds of the two sides of a flow */

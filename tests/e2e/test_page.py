@@ -4,6 +4,7 @@ build-check/page/, to be looked at."""
 
 import base64
 import json
+import re
 import shutil
 import socket
 import sys
@@ -23,6 +24,7 @@ from lab.wait import wait_until
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -30,6 +32,8 @@ PICTURES = Path(__file__).resolve().parents[2] / "build-check/page"
 PORT = 9469
 DESKTOP = (1280, 1000)
 PHONE = (360, 740)
+
+REASONS = Path(__file__).resolve().parents[2] / "src/relay/end_reason.def"
 
 RULES = [
     {"publish": "8080:80", "container": "127.0.0.1", "name": "web"},
@@ -65,7 +69,13 @@ def browser(network: Network, tmp_path: Path) -> Iterator[object]:
     wrapper.chmod(0o755)
     options = webdriver.ChromeOptions()
     options.binary_location = str(wrapper)
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"):
+    for word in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--remote-debugging-pipe",
+    ):
         options.add_argument(word)
     options.add_argument(f"--user-data-dir={tmp_path}/profile")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -198,6 +208,17 @@ def test_page_shows_what_there_is(network: Network, daemon: Daemon, browser) -> 
         assert browser.execute_script(ground) != light
         shoot(browser, "phone", *PHONE, **{"prefers-color-scheme": "light"})
 
+        # Read out with the keyboard; the graph stays where it is, at its narrowest, too.
+        place = "return document.getElementById('graph').getBoundingClientRect().top"
+        before = browser.execute_script(place)
+        graph = browser.find_element("id", "graph")
+        graph.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+        assert text(browser, "#read-when") == "at -2s, 4 open"
+        assert text(browser, "#read-in").endswith("/s")
+        assert browser.execute_script(place) == before
+        graph.send_keys(Keys.ESCAPE)
+        assert text(browser, "#read-in") == "to containers"
+
         browser.execute_script(
             "const it = document.getElementById('filter'); it.value = 'DNS';"
             "it.dispatchEvent(new Event('input'))"
@@ -205,6 +226,10 @@ def test_page_shows_what_there_is(network: Network, daemon: Daemon, browser) -> 
         assert {row[2] for row in rows(browser, "rules")} == {"dns"}
         asked = requests(browser)
         assert {urlsplit(it).netloc for it in asked} == {f"127.0.0.1:{PORT}"}
+
+        browser.refresh()
+        wait_until(lambda: text(browser, "#health") == "healthy", "the page has asked")
+        assert browser.execute_script("return samples.length") > 5, "not what the daemon has kept"
     assert complaints(browser) == []
 
 
@@ -230,9 +255,33 @@ def test_page_says_when_the_daemon_has_gone_and_recovers(daemon: Daemon, browser
     gone = "the daemon does not answer; what is shown was true before"
     wait_until(lambda: text(browser, "#health") == gone, "the page says so")
     assert text(browser, "#count") == "26"
+    dimmed = "return document.body.classList.contains('stale')"
+    assert browser.execute_script(dimmed)
     shoot(browser, "gone", *DESKTOP, **{"prefers-color-scheme": "dark"})
     daemon.start()
     wait_until(lambda: text(browser, "#health") == "healthy", "the page has recovered")
+    assert not browser.execute_script(dimmed)
+
+
+def test_hidden_page_asks_nothing(daemon: Daemon, browser) -> None:
+    browser.get(f"http://127.0.0.1:{PORT}/")
+    wait_until(lambda: text(browser, "#health") == "healthy", "the page has asked")
+    hide = "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true})"
+    browser.execute_script(hide, True)
+    # A turn that had begun ends; then as much time as for two more passes in the daemon.
+    wait_until(lambda: not requests(browser), "the page is silent")
+    kept = len(daemon.get("/v1/history")["samples"])
+    later = kept + 2
+    wait_until(lambda: len(daemon.get("/v1/history")["samples"]) >= later, "time has passed", 30)
+    assert requests(browser) == set()
+    browser.execute_script(hide, False)
+    wait_until(lambda: requests(browser), "it asks again")
+
+
+def test_page_marks_what_is_worth_telling(daemon: Daemon, browser) -> None:
+    browser.get(f"http://127.0.0.1:{PORT}/")
+    told = re.findall(r'^END_REASON\(\w+, "([\w-]+)", true', REASONS.read_text(), re.M)
+    assert browser.execute_script("return WORTH") == told
 
 
 def test_page_takes_nothing_for_html(daemon: Daemon, browser) -> None:

@@ -111,6 +111,19 @@ def flags(*words: str) -> set[str]:
     return {flag for pair in heads for flag in pair if flag}
 
 
+def values(command: str, flag: str) -> set[str]:
+    """What the help lists as values of a flag: "tcp, udp or sctp"."""
+    found = re.search(rf"{flag} \w+ {{3,}}([\w-]+(?:(?:, | or )[\w-]+)+)", usage("fairlead", command))
+    assert found
+    return set(re.split(", | or ", found[1]))
+
+
+def with_values() -> set[str]:
+    """The long flags of all commands that take a value."""
+    texts = [usage("fairlead", command) for command in commands()] + [usage("fairleadd")]
+    return set(re.findall(r"(--[a-z-]+) \w+ {3,}", "".join(texts))) | {"--check"}
+
+
 def test_commands(complete) -> None:
     assert complete("fairlead ") >= commands()
     assert complete("fairlead s") & commands() == {"sessions", "stats"}
@@ -130,15 +143,42 @@ def test_flags_of_the_daemon(complete) -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        ("sessions", "--protocol"),
+        ("sessions", "--state"),
+        ("clients", "--protocol"),
+        ("clients", "--state"),
+        ("events", "--type"),
+    ],
+)
+def test_values_that_the_help_lists(complete, command: str, flag: str) -> None:
+    assert complete(f"fairlead {command} {flag} ") == values(command, flag)
+
+
+def test_no_command_or_rule_stands_where_a_value_does(complete, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    rules = {"0123456789ab", "4f17e90bf1c0", "web"}
+    for flag in with_values() - {"--rule", "--protocol", "--state", "--type"}:
+        assert not complete(f"fairlead unpublish {flag} ") & rules, flag
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("fairlead sessions --protocol ", {"tcp", "udp", "sctp"}),
         ("fairlead sessions --state half", {"half-closed"}),
-        ("fairlead events --type ", {"rule", "daemon", "session", "all"}),
         ("fairlead sessions --rule ", {"0123456789ab", "4f17e90bf1c0", "web"}),
         ("fairlead unpublish ", {"0123456789ab", "4f17e90bf1c0", "web"}),
         ("fairlead unpublish w", {"web"}),
     ],
 )
-def test_values(complete, line: str, words: set[str]) -> None:
+def test_rules_and_beginnings(complete, line: str, words: set[str]) -> None:
     assert complete(line) == words
+
+
+def test_meanings_are_those_of_the_help(path: str, tmp_path: Path) -> None:
+    if not shutil.which("fish"):
+        pytest.skip("fish is not installed")
+    script = f"source {COMPLETIONS}/fairlead.fish; complete --do-complete 'fairleadd --conf'"
+    shown = run(["fish", "--no-config", "-c", script], path, tmp_path).strip()
+    assert shown == "--config\tRead FILE instead of /etc/fairlead/fairlead.json"
