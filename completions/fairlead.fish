@@ -26,7 +26,8 @@ end
 
 function __fairlead_rules
     fairlead ls --quiet 2>/dev/null
-    fairlead ls --json 2>/dev/null | string match --regex --groups-only '^ *"name": "(.*)",$' | sort -u
+    fairlead ls --json 2>/dev/null |
+        string match --regex --groups-only '^ *"name": "(.*)",$' | sort -u
 end
 
 function __fairlead_complete

@@ -13,7 +13,9 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,8 +99,30 @@ def cells(text: str) -> list[list[str]]:
     return [re.split(r" {3,}", line.strip()) for line in text.splitlines()]
 
 
-def on_terminal(daemon: Daemon, columns: int, *words: str, **env: str) -> str:
+@contextmanager
+def answers(path: Path, status: int, body: object) -> Iterator[Path]:
+    """A daemon that has one answer, for what a real one cannot be brought to say at will."""
+    text = json.dumps(body).encode()
+    head = f"HTTP/1.1 {status} So\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+
+    def serve() -> None:
+        with listener.accept()[0] as session:
+            session.recv(65536)
+            session.sendall(head.encode() + text)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(LIMIT_S)
+        server = threading.Thread(target=serve)
+        server.start()
+        yield path
+        server.join()
+
+
+def on_terminal(daemon: Daemon | Path, columns: int, *words: str, **env: str) -> str:
     """What a command prints to a terminal of that width."""
+    path = daemon.socket if isinstance(daemon, Daemon) else daemon
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(
@@ -106,7 +130,7 @@ def on_terminal(daemon: Daemon, columns: int, *words: str, **env: str) -> str:
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env={**os.environ, "FAIRLEAD_SOCKET": str(daemon.socket), "TERM": "xterm", **env},
+        env={**os.environ, "FAIRLEAD_SOCKET": str(path), "TERM": "xterm", **env},
     )
     os.close(slave)
     text = b""
@@ -197,6 +221,16 @@ def test_columns_fit_the_terminal(daemon: Daemon, sessions: list[socket.socket])
     assert max(len(line) for line in on_terminal(daemon, 80, "ls").splitlines()[1:]) <= 80
 
 
+def test_the_longest_addresses_fit_80_columns(tmp_path: Path) -> None:
+    long = "2001:db8:1234:5678:9abc:def0:1234:5678"
+    session = {"id": 1, "client": f"[{long}]:50000", "host": f"[{long}]:18080", "state": "open"}
+    session |= {"container": "172.17.100.200:8080", "in_bytes": 123e6, "out_bytes": 123e6}
+    with answers(tmp_path / "api.sock", 200, {"sessions": [session], "next": None}) as path:
+        lines = on_terminal(path, 80, "sessions", NO_COLOR="1").splitlines()
+    assert [len(line) <= 80 for line in lines] == [True, True]
+    assert lines[1].startswith(session["client"])
+
+
 def test_colours_are_for_terminals_alone(daemon: Daemon) -> None:
     assert "\033[" in on_terminal(daemon, 80, "ls")
     assert "\033[" not in on_terminal(daemon, 80, "ls", NO_COLOR="1")
@@ -236,6 +270,13 @@ def test_unpublish_of_what_is_not_there_or_somebody_elses(daemon: Daemon) -> Non
     assert run(daemon, "unpublish", "--drain", "soon", "dns").returncode == 1
 
 
+def test_unpublish_does_not_take_a_dash_for_rules_without_a_name(daemon: Daemon) -> None:
+    output(daemon, "publish", "-d", "-p", "[::]:9000:90", "172.17.0.2")
+    done = run(daemon, "unpublish", "-")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "[::]:9000/tcp" in output(daemon, "ls")
+
+
 def test_disconnect(daemon: Daemon, sessions: list[socket.socket]) -> None:
     first = json.loads(output(daemon, "sessions", "--json"))[0]["id"]
     assert output(daemon, "disconnect", str(first)) == f"{first}\n"
@@ -269,6 +310,22 @@ def test_health(daemon: Daemon, sessions: list[socket.socket]) -> None:
     assert (done.returncode, done.stdout) == (1, "ending\n")
 
 
+def test_health_says_what_is_wrong(tmp_path: Path) -> None:
+    health = {"status": "short-of-descriptors", "waiting_rules": 3}
+    with answers(tmp_path / "api.sock", 503, health) as path:
+        done = run(path, "health")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("short-of-descriptors: 3 rules take no new clients")
+
+
+def test_disconnect_ends_none_if_one_is_wrong(
+    daemon: Daemon, sessions: list[socket.socket]
+) -> None:
+    first = json.loads(output(daemon, "sessions", "--json"))[0]["id"]
+    assert run(daemon, "disconnect", str(first), "first").returncode == 2
+    assert exchange(sessions[0], b"still there") == b"still there"
+
+
 def test_reload(daemon: Daemon) -> None:
     daemon.write_rules(RULES[:1])
     assert output(daemon, "reload") == "Rules: 0 added, 1 removed, 0 changed, 2 kept\n"
@@ -298,7 +355,8 @@ def test_events(daemon: Daemon, as_json: bool) -> None:
         event = json.loads(line)
         assert (event["type"], event["rule"]["name"]) == ("rule", "new")
     else:
-        assert re.match(r"\S+Z rule (add|remove) id=\w{12} name=new protocol=tcp host=\[::\]:9000 ", line)
+        about = r"id=\w{12} name=new protocol=tcp host=\[::\]:9000 "
+        assert re.match(rf"\S+Z rule (add|remove) {about}", line)
 
 
 def test_events_end_with_the_daemon(daemon: Daemon) -> None:
@@ -310,7 +368,29 @@ def test_events_end_with_the_daemon(daemon: Daemon) -> None:
     assert process.returncode in (0, 3)  # 3: it came too late to hear of the end
 
 
+def test_events_say_when_the_daemon_dies(daemon: Daemon) -> None:
+    process = subprocess.Popen(
+        [FAIRLEAD, "events", "--socket", daemon.socket],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not select.select([process.stdout], [], [], 0.1)[0]:  # until it listens
+        output(daemon, "publish", "-d", "-p", "[::]:9000:90", "--name", "new", "172.17.0.2")
+        output(daemon, "unpublish", "new")
+    daemon.kill()
+    _, said = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 3
+    assert said.endswith(f"fairleadd at {daemon.socket} has ended before its answer was complete\n")
+
+
 # What goes wrong.
+
+
+def test_a_socket_path_that_is_too_long() -> None:
+    done = run(Path("/tmp") / ("a" * 120), "ls")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the socket's path has more than 107 characters: /tmp/aaa" in done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -352,6 +432,8 @@ def test_an_unknown_flag(daemon: Daemon, command: str, flag: str) -> None:
         (["ls", "all"], 2, "it takes no arguments but flags: all"),
         (["sessions", "--rule"], 2, "flag needs an argument: --rule"),
         (["sessions", "-n"], 2, "flag needs an argument: -n"),
+        (["ls", "--json", "-xq"], 2, "unknown flag: -x"),
+        (["ls", "--quiet=1"], 2, "flag takes no argument: --quiet=1"),
         (["unpublish"], 2, "an argument is missing: RULE [RULE...]"),
         (["disconnect"], 2, "an argument is missing: SESSION [SESSION...]"),
         (["disconnect", "first"], 2, "'first' is no number of a session"),
@@ -362,6 +444,7 @@ def test_an_unknown_flag(daemon: Daemon, command: str, flag: str) -> None:
         (["sessions", "--limit", "many"], 1, "limit=many is not a number"),
         (["events", "--type", "war"], 1, "type=war is none of rule, daemon"),
         (["publish", "-p", "9000:90", "--name", "x", "172.17.0.2"], 2, "and needs -d"),
+        (["publish", "-p", "9000:90", "--socket", "/x", "172.17.0.2"], 2, "and needs -d"),
         (["publish", "-d", "172.17.0.2"], 2, "nothing to publish"),
         (["publish", "-d", "-p", "9000:90", "--name", "<b>", "172.17.0.2"], 1, "the name '<b>'"),
         (["publish", "-d", "-p", "9000-9009:90", "172.17.0.2"], 1, "name one"),
@@ -372,6 +455,21 @@ def test_wrong_arguments(daemon: Daemon, words: list[str], status: int, said: st
     assert done.returncode == status, done.stderr
     assert done.stderr.startswith(f"fairlead {words[0]}: ") and said in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["ls", "stats", "sessions"])
+def test_what_cannot_be_written_is_told(daemon: Daemon, command: str) -> None:
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run(
+            [FAIRLEAD, command, "--socket", daemon.socket],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT_S,
+        )
+    assert done.returncode == 1
+    sentence = "standard output cannot be written: no space left on device"
+    assert done.stderr == f"fairlead {command}: {sentence}\n"
 
 
 def test_a_daemon_that_is_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def names(screen: list[str]) -> list[str]:
 def test_it_shows_what_there_is_in_80_columns(top: Terminal, sessions: list) -> None:
     screen = top.wait_for("31 sessions")
     assert screen[0].startswith("fairlead top   up ") and " 42 rules   31 sessions" in screen[0]
-    assert {"CLIENT", "CONTAINER", "AGE", "IN", "OUT"} <= set(names(screen))
+    assert {"CLIENT", "CONTAINER", "IN", "OUT", "IN/S", "OUT/S"} <= set(names(screen))
     assert all(len(line) <= 80 for line in screen)
     assert screen[-1].startswith(" q quit   Tab view   / filter   sort: r rate b bytes a age")
     assert sum("127.0.0.1:80" in line for line in screen[3:-1]) == 20
@@ -118,6 +119,7 @@ def test_it_sorts(top: Terminal, sessions: list) -> None:
     assert address in screen[3]  # digits stand before brackets
     top.press("a")
     top.wait_for("sessions by age")
+    assert "AGE" in names(top.screen())
 
 
 def test_it_scrolls(top: Terminal) -> None:
@@ -133,6 +135,9 @@ def test_it_scrolls(top: Terminal) -> None:
     assert sum("127.0.0.1:80" in line for line in top.screen()[3:-1]) == 20
     top.press("Home")
     wait_until(lambda: top.screen()[3] == first, "it is at the first")
+    top.press("End")
+    wait_until(lambda: top.screen()[3] != first, "it is at the last page")
+    assert sum("127.0.0.1:80" in line for line in top.screen()[3:-1]) == 20
 
 
 def test_it_filters(top: Terminal, sessions: list) -> None:
@@ -166,6 +171,7 @@ def test_it_takes_another_size(top: Terminal) -> None:
     top.run("resize-window", "-x", "40", "-y", "10")
     wait_until(lambda: len(top.screen()) == 10, "it is small")
     top.wait_for("q quit")
+    top.wait_for(r"\nsessions by rate\n")  # without the end of a line above that is too long
     assert all(len(line) <= 40 for line in top.screen())
 
 
@@ -176,6 +182,16 @@ def test_it_says_when_the_daemon_has_gone_and_recovers(top: Terminal, daemon: Da
     daemon.start()
     top.wait_for("sessions by rate")
     top.wait_for(" 0 sessions")
+
+
+def test_it_says_when_the_daemon_hangs_and_can_be_left(top: Terminal, daemon: Daemon) -> None:
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        top.wait_for("fairleadd does not answer")
+        top.press("q")
+        top.wait_for("ended with 0")
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize("key", ["q", "C-c"])

@@ -113,7 +113,8 @@ def flags(*words: str) -> set[str]:
 
 def values(command: str, flag: str) -> set[str]:
     """What the help lists as values of a flag: "tcp, udp or sctp"."""
-    found = re.search(rf"{flag} \w+ {{3,}}([\w-]+(?:(?:, | or )[\w-]+)+)", usage("fairlead", command))
+    listed = r"([\w-]+(?:(?:, | or )[\w-]+)+)"
+    found = re.search(rf"{flag} \w+ {{3,}}{listed}", usage("fairlead", command))
     assert found
     return set(re.split(", | or ", found[1]))
 
@@ -181,4 +182,5 @@ def test_meanings_are_those_of_the_help(path: str, tmp_path: Path) -> None:
         pytest.skip("fish is not installed")
     script = f"source {COMPLETIONS}/fairlead.fish; complete --do-complete 'fairleadd --conf'"
     shown = run(["fish", "--no-config", "-c", script], path, tmp_path).strip()
-    assert shown == "--config\tRead FILE instead of /etc/fairlead/fairlead.json"
+    flag, meaning = shown.split("\t")
+    assert (flag, meaning) == ("--config", "Read FILE instead of /etc/fairlead/fairlead.json")

@@ -6,15 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "apps/cli/command.h"
 #include "apps/cli/command_line.h"
 
 /* The daemon answers within milliseconds; a list of 100,000 sessions takes seconds. */
-#define LIMIT_S 30L
+static long limit_s = 30;
 
 /* What the daemon's errors are read from; an answer that is none may be larger. */
 #define BODY_MAX ((size_t)512 * 1024 * 1024)
+
+#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 struct body {
 	char *text;
@@ -75,6 +78,11 @@ static size_t receive_lines(char *data, size_t size, size_t count, void *context
 	return stream->ended ? 0 : size * count;
 }
 
+void client_set_limit(long seconds)
+{
+	limit_s = seconds;
+}
+
 static int unreachable(CURL *curl, CURLcode code, struct error *err)
 {
 	const char *path = command_line_socket();
@@ -84,7 +92,16 @@ static int unreachable(CURL *curl, CURLcode code, struct error *err)
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		(void)error_set(err, -ETIMEDOUT,
 				"fairleadd does not answer at %.100s (waited for %ld s)", path,
-				LIMIT_S);
+				limit_s);
+	else if (code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING ||
+		 code == CURLE_RECV_ERROR)
+		(void)error_set(err, -ECONNRESET,
+				"fairleadd at %.100s has ended before its answer was complete",
+				path);
+	else if (strlen(path) > SOCKET_PATH_MAX)
+		(void)error_set(err, -ENAMETOOLONG,
+				"the socket's path has more than %zu characters: %.120s",
+				SOCKET_PATH_MAX, path);
 	else if (number == EACCES || number == EPERM)
 		(void)error_set(err, -EACCES,
 				"no permission for %.100s: run this as root, or as a member of the "
@@ -167,7 +184,7 @@ int client_request(const char *method, const char *path, const json_t *content, 
 		curl_easy_cleanup(curl);
 		return no_memory(err);
 	}
-	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, LIMIT_S);
+	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, limit_s);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
 	if (text)

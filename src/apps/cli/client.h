@@ -21,6 +21,9 @@ int client_request(const char *method, const char *path, const json_t *body, jso
 /* The same for a GET, which most are. */
 int client_get(const char *path, json_t **ret, struct error *err);
 
+/* How long an answer may take, where it is waited for by somebody who has less time than usual. */
+void client_set_limit(long seconds);
+
 /*
  * Calls `line` for each line of an answer that has no end, until that returns false. Returns 0 then,
  * and where the daemon has ended it.

@@ -120,14 +120,22 @@ static const struct command_option *find(const struct command_line *line, int va
 	return NULL;
 }
 
-/* Which flag it was, as it was written. */
-static int flag_error(const struct command_line *line, const char *what, char *const argv[])
+/*
+ * Which flag it was, as it was written. A letter that is unknown may stand before others, as in -xq:
+ * getopt() has not passed the argument then, and the one before it has nothing to do with it.
+ */
+static int flag_error(const struct command_line *line, int value, char *const argv[])
 {
 	const char *argument = argv[optind - 1];
+	bool is_known = optopt > 0 && find(line, optopt);
+	bool is_long = is_known ? argument[0] == '-' && argument[1] == '-' : optopt == 0;
+	const char *what = value == ':' ? "flag needs an argument"
+			   : is_known	? "flag takes no argument"
+					: "unknown flag";
 
-	if (optopt > 0 && optopt < FIRST_VALUE && (argument[0] != '-' || argument[1] != '-'))
-		return command_line_error(line->name, "%s: -%c", what, optopt);
-	return command_line_error(line->name, "%s: %.60s", what, argument);
+	if (is_long)
+		return command_line_error(line->name, "%s: %.60s", what, argument);
+	return command_line_error(line->name, "%s: -%c", what, optopt);
 }
 
 static int check_count(const struct command_line *line, int argc, char **argv)
@@ -156,10 +164,8 @@ int command_line_parse(const struct command_line *line, int argc, char **argv, i
 	while ((value = getopt_long(argc, argv, tables.shorts, tables.longs, NULL)) != -1) {
 		const struct command_option *option = find(line, value);
 
-		if (value == ':')
-			return flag_error(line, "flag needs an argument", argv);
 		if (!option)
-			return flag_error(line, "unknown flag", argv);
+			return flag_error(line, value, argv);
 		if (value == 'h') {
 			print_help(line);
 			return EXIT_SUCCESS;

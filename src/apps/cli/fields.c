@@ -53,12 +53,18 @@ const char *field_count(const json_t *object, const char *key, char buffer[FIELD
 	return buffer;
 }
 
+void field_print_json(const json_t *answer)
+{
+	(void)json_dumpf(answer, stdout, JSON_INDENT(2));
+	(void)putchar('\n');
+}
+
 void fields_rules_init(struct table *table)
 {
 	static const struct table_column columns[] = {
-		{ "ID", 3, false },	   { "NAME", 2, false },   { "PORT", 0, false },
-		{ "CONTAINER", 0, false }, { "ORIGIN", 5, false }, { "STATE", 4, false },
-		{ "SESSIONS", 1, true },   { "IN", 1, true },	   { "OUT", 1, true },
+		{ "ID", 4, false },	   { "NAME", 3, false },   { "PORT", 0, false },
+		{ "CONTAINER", 1, false }, { "ORIGIN", 6, false }, { "STATE", 5, false },
+		{ "SESSIONS", 2, true },   { "IN", 2, true },	   { "OUT", 2, true },
 	};
 
 	table_init(table, columns, sizeof(columns) / sizeof(columns[0]));
@@ -86,11 +92,11 @@ void fields_rules_add(struct table *table, const json_t *rule)
 void fields_sessions_init(struct table *table)
 {
 	static const struct table_column columns[] = {
-		{ "ID", 4, true },	  { "PROTO", 3, false },  { "CLIENT", 0, false },
-		{ "HOST", 6, false },	  { "SOURCE", 7, false }, { "CONTAINER", 0, false },
-		{ "STATE", 2, false },	  { "AGE", 1, true },	  { "IN", 0, true },
-		{ "OUT", 0, true },	  { "IN/S", 5, true },	  { "OUT/S", 5, true },
-		{ "IDENTITY", 8, false }, { "PATH", 9, false },
+		{ "ID", 6, true },	   { "PROTO", 5, false },  { "CLIENT", 0, false },
+		{ "HOST", 8, false },	   { "SOURCE", 9, false }, { "CONTAINER", 1, false },
+		{ "STATE", 4, false },	   { "AGE", 3, true },	   { "IN", 2, true },
+		{ "OUT", 2, true },	   { "IN/S", 7, true },	   { "OUT/S", 7, true },
+		{ "IDENTITY", 10, false }, { "PATH", 11, false },
 	};
 
 	table_init(table, columns, sizeof(columns) / sizeof(columns[0]));

@@ -22,6 +22,9 @@ const char *field_rate(const json_t *object, const char *key, char buffer[FIELD_
 const char *field_age(const json_t *object, const char *key, char buffer[FIELD_MAX]);
 const char *field_count(const json_t *object, const char *key, char buffer[FIELD_MAX]);
 
+/* An answer as it is, for --json. */
+void field_print_json(const json_t *answer);
+
 /* A row of each kind; the tables have the columns of fields.c. */
 void fields_rules_init(struct table *table);
 void fields_rules_add(struct table *table, const json_t *rule);

@@ -22,12 +22,6 @@ static const struct list rules = { "rules", fields_rules_init, fields_rules_add 
 static const struct list sessions = { "sessions", fields_sessions_init, fields_sessions_add };
 static const struct list clients = { "clients", fields_clients_init, fields_clients_add };
 
-static void print_json(const json_t *items)
-{
-	(void)json_dumpf(items, stdout, JSON_INDENT(2));
-	(void)putchar('\n');
-}
-
 static void print_table(const struct list *list, const json_t *items)
 {
 	struct table table;
@@ -80,7 +74,7 @@ static int show(const char *command, const struct list *list, const char *path, 
 	if (r != 0)
 		r = client_failed(command, &err, r);
 	else if (as_json)
-		print_json(items);
+		field_print_json(items);
 	else
 		print_table(list, items);
 	json_decref(items);

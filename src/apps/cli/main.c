@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fairlead: the command. */
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/version.h"
+#include "base/error.h"
 
 static const struct command {
 	const char *name;
@@ -43,6 +45,16 @@ static void print_help(void)
 	       "Run 'fairlead COMMAND --help' for more information on a command.\n");
 }
 
+/* What has not been written to the end is not done: a full disk, say. */
+static int finish(const char *name, int exit_code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return exit_code;
+	(void)fprintf(stderr, "fairlead %s: standard output cannot be written: %s\n", name,
+		      error_name(errno));
+	return exit_code == EXIT_SUCCESS ? EXIT_FAILURE : exit_code;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
@@ -58,7 +70,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return finish(name, commands[i].run(argc - 1, argv + 1));
 	if (name[0] == '-')
 		(void)fprintf(stderr, "fairlead: unknown flag: %.60s\nSee 'fairlead --help'.\n",
 			      name);

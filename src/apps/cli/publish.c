@@ -26,7 +26,8 @@ static struct publish {
 	size_t specs_count;
 	struct address container;
 	bool detached;
-	const char *name; /* of the daemon's rules */
+	const char *name;   /* of the daemon's rules */
+	const char *socket; /* the daemon's */
 	struct settings settings;
 	struct loop loop;
 	struct signals signals;
@@ -113,6 +114,7 @@ static int parse_command_line(int argc, char **argv)
 			publish.name = optarg;
 			break;
 		case 's':
+			publish.socket = optarg;
 			command_line_set_socket(optarg);
 			break;
 		case 'h':
@@ -126,6 +128,8 @@ static int parse_command_line(int argc, char **argv)
 	}
 	if (publish.name && !publish.detached)
 		return usage_error("--name is of the daemon's rules, and needs -d");
+	if (publish.socket && !publish.detached)
+		return usage_error("--socket is the daemon's, and needs -d");
 	if (publish.specs_count == 0)
 		return usage_error("nothing to publish: give a port with -p, like -p 8080:80");
 	if (optind == argc)

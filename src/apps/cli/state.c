@@ -10,17 +10,14 @@
 #include "apps/cli/command_line.h"
 #include "apps/cli/fields.h"
 
+/* Whoever asks for it in turns gives up soon; a daemon that is well answers at once. */
+#define HEALTH_LIMIT_S 5
+
 static bool as_json;
 
 static const struct command_option json_option[] = {
 	{ '\0', "json", NULL, "Print JSON", &as_json, NULL },
 };
-
-static void print_json(const json_t *answer)
-{
-	(void)json_dumpf(answer, stdout, JSON_INDENT(2));
-	(void)putchar('\n');
-}
 
 static void print_stats(const json_t *stats)
 {
@@ -70,11 +67,23 @@ int command_stats(int argc, char **argv)
 	if (r != 0)
 		return client_failed("stats", &err, r);
 	if (as_json)
-		print_json(stats);
+		field_print_json(stats);
 	else
 		print_stats(stats);
 	json_decref(stats);
 	return EXIT_SUCCESS;
+}
+
+static void print_health(const json_t *health)
+{
+	char waiting[FIELD_MAX];
+
+	printf("%s", field_text(health, "status"));
+	if (json_object_get(health, "waiting_rules"))
+		printf(": %s rules take no new clients until sessions end (raise LimitNOFILE of "
+		       "fairleadd)",
+		       field_count(health, "waiting_rules", waiting));
+	(void)putchar('\n');
 }
 
 int command_health(int argc, char **argv)
@@ -93,14 +102,15 @@ int command_health(int argc, char **argv)
 
 	if (r >= 0)
 		return r;
+	client_set_limit(HEALTH_LIMIT_S);
 	r = client_get("/v1/health", &health, &err);
 	if (r != 0)
 		return client_failed("health", &err, r);
 	r = strcmp(field_text(health, "status"), "healthy") == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (as_json)
-		print_json(health);
+		field_print_json(health);
 	else
-		printf("%s\n", field_text(health, "status"));
+		print_health(health);
 	json_decref(health);
 	return r;
 }
@@ -127,7 +137,7 @@ int command_reload(int argc, char **argv)
 	if (r != 0)
 		return client_failed("reload", &err, r);
 	if (as_json)
-		print_json(done);
+		field_print_json(done);
 	else
 		printf("Rules: %s added, %s removed, %s changed, %s kept\n",
 		       field_count(done, "added", added), field_count(done, "removed", removed),
@@ -138,6 +148,11 @@ int command_reload(int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
+static bool is_session(const char *id)
+{
+	return *id != '\0' && strspn(id, "0123456789") == strlen(id);
+}
+
 static int disconnect(const char *id)
 {
 	char path[CLIENT_PATH_MAX];
@@ -145,8 +160,6 @@ static int disconnect(const char *id)
 	struct error err;
 	int r;
 
-	if (*id == '\0' || strspn(id, "0123456789") != strlen(id))
-		return command_line_error("disconnect", "'%.40s' is no number of a session", id);
 	(void)snprintf(path, sizeof(path), "/v1/sessions/%.40s", id);
 	r = client_request("DELETE", path, NULL, &done, &err);
 	if (r != 0)
@@ -169,6 +182,10 @@ int command_disconnect(int argc, char **argv)
 
 	if (r >= 0)
 		return r;
+	for (int i = first; i < argc; i++) /* all of them before the first is ended */
+		if (!is_session(argv[i]))
+			return command_line_error("disconnect", "'%.40s' is no number of a session",
+						  argv[i]);
 	for (r = EXIT_SUCCESS; first < argc; first++) {
 		int one = disconnect(argv[first]);
 

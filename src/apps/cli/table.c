@@ -55,6 +55,18 @@ static const char *cell_at(const struct table *table, long row, size_t column)
 	return cell ? cell : "";
 }
 
+void table_keep(struct table *table, const char *name)
+{
+	for (size_t i = 0; i < table->columns_count; i++)
+		if (strcmp(table->columns[i].name, name) == 0)
+			table->kept[i] = true;
+}
+
+static int dispensable(const struct table *table, size_t column)
+{
+	return table->kept[column] ? 0 : table->columns[column].dispensable;
+}
+
 static int total_width(const struct table *table, const struct table_layout *layout)
 {
 	int total = 0;
@@ -71,10 +83,10 @@ static bool leave_one_out(const struct table *table, struct table_layout *layout
 	int most = 0;
 
 	for (size_t i = 0; i < table->columns_count; i++)
-		if (layout->widths[i] > 0 && table->columns[i].dispensable > most)
-			most = table->columns[i].dispensable;
+		if (layout->widths[i] > 0 && dispensable(table, i) > most)
+			most = dispensable(table, i);
 	for (size_t i = 0; most > 0 && i < table->columns_count; i++)
-		if (table->columns[i].dispensable == most)
+		if (dispensable(table, i) == most)
 			layout->widths[i] = 0;
 	return most > 0;
 }

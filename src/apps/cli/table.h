@@ -24,6 +24,7 @@ struct table {
 	size_t columns_count;
 	char **cells; /* row by row */
 	size_t rows, room;
+	bool kept[TABLE_COLUMNS_MAX];
 };
 
 /* Which columns are shown, and how wide. */
@@ -36,6 +37,9 @@ void table_fini(struct table *table);
 
 /* Appends a copy of as many texts as there are columns. Without memory the row is left out. */
 void table_add(struct table *table, const char *const *cells);
+
+/* Has the column of that name stay, however little it matters otherwise. */
+void table_keep(struct table *table, const char *name);
 
 /* For that many columns of a terminal; 0: as wide as it is. */
 void table_lay_out(const struct table *table, int width, struct table_layout *ret);

@@ -6,6 +6,7 @@
  * and a line of keys. Between two turns keys are waited for. When the daemon cannot be asked, what
  * was there stays, under a sentence that says so.
  */
+#include <limits.h>
 #include <locale.h>
 #include <ncurses.h>
 #include <stdio.h>
@@ -24,11 +25,15 @@
 #define FILTER_MAX 64
 #define KEY_ESCAPE 27
 
+/* Keys wait for as long as an answer does. */
+#define ASK_LIMIT_S 5
+
 struct order {
 	int key; /* that chooses it */
 	const char *name;
 	const char *fields[2]; /* of numbers that are summed up, the most first; or one of a text */
 	bool is_text;
+	const char *columns[2]; /* where it is seen, and which stay therefore */
 };
 
 struct view {
@@ -44,28 +49,28 @@ static const struct view views[] = {
 	  "sessions",
 	  fields_sessions_init,
 	  fields_sessions_add,
-	  { { 'r', "rate", { "in_bytes_s", "out_bytes_s" }, false },
-	    { 'b', "bytes", { "in_bytes", "out_bytes" }, false },
-	    { 'a', "age", { "age_s" }, false },
-	    { 'c', "client", { "client" }, true } } },
+	  { { 'r', "rate", { "in_bytes_s", "out_bytes_s" }, false, { "IN/S", "OUT/S" } },
+	    { 'b', "bytes", { "in_bytes", "out_bytes" }, false, { "IN", "OUT" } },
+	    { 'a', "age", { "age_s" }, false, { "AGE" } },
+	    { 'c', "client", { "client" }, true, { "CLIENT" } } } },
 	{ "clients",
 	  "/v1/clients?limit=100000",
 	  "clients",
 	  fields_clients_init,
 	  fields_clients_add,
-	  { { 'r', "rate", { "in_bytes_s", "out_bytes_s" }, false },
-	    { 'b', "bytes", { "in_bytes", "out_bytes" }, false },
-	    { 'n', "sessions", { "sessions" }, false },
-	    { 'c', "client", { "ip" }, true } } },
+	  { { 'r', "rate", { "in_bytes_s", "out_bytes_s" }, false, { "IN/S", "OUT/S" } },
+	    { 'b', "bytes", { "in_bytes", "out_bytes" }, false, { "IN", "OUT" } },
+	    { 'n', "sessions", { "sessions" }, false, { "SESSIONS" } },
+	    { 'c', "client", { "ip" }, true, { "CLIENT" } } } },
 	{ "rules",
 	  "/v1/rules",
 	  "rules",
 	  fields_rules_init,
 	  fields_rules_add,
-	  { { 'n', "sessions", { "counters.open" }, false },
-	    { 'b', "bytes", { "counters.in_bytes", "counters.out_bytes" }, false },
-	    { 'm', "name", { "name" }, true },
-	    { 'p', "port", { "host" }, true } } },
+	  { { 'n', "sessions", { "counters.open" }, false, { "SESSIONS" } },
+	    { 'b', "bytes", { "counters.in_bytes", "counters.out_bytes" }, false, { "IN", "OUT" } },
+	    { 'm', "name", { "name" }, true, { "NAME" } },
+	    { 'p', "port", { "host" }, true, { "PORT" } } } },
 };
 
 #define VIEWS (sizeof(views) / sizeof(views[0]))
@@ -189,6 +194,8 @@ static void make_table(struct table *ret)
 	json_t **sorted = calloc(count + 1, sizeof(json_t *)), *item;
 
 	view()->init(ret);
+	for (i = 0; i < 2 && order()->columns[i]; i++)
+		table_keep(ret, order()->columns[i]);
 	if (!sorted)
 		return;
 	json_array_foreach(items, i, item)
@@ -216,12 +223,14 @@ static void draw_head(size_t shown)
 {
 	const json_t *counters = json_object_get(top.stats, "counters");
 	char up[FIELD_MAX], rules[FIELD_MAX], open[FIELD_MAX];
-	char in[TEXT_SIZE_MAX], out[TEXT_SIZE_MAX];
+	char in[TEXT_SIZE_MAX], out[TEXT_SIZE_MAX], line[TABLE_LINE_MAX];
 
-	mvprintw(0, 0, "fairlead top   up %s   %s rules   %s sessions   %s/s in   %s/s out",
-		 field_age(top.stats, "uptime_s", up), field_count(top.stats, "rules", rules),
-		 field_count(counters, "open", open), text_format_size(top.in_rate, in),
-		 text_format_size(top.out_rate, out));
+	(void)snprintf(line, sizeof(line),
+		       "fairlead top   up %s   %s rules   %s sessions   %s/s in   %s/s out",
+		       field_age(top.stats, "uptime_s", up), field_count(top.stats, "rules", rules),
+		       field_count(counters, "open", open), text_format_size(top.in_rate, in),
+		       text_format_size(top.out_rate, out));
+	mvprintw(0, 0, "%.*s", COLS, line);
 	if (top.err.code != 0) {
 		attron(A_BOLD);
 		mvprintw(1, 0, "%.*s", COLS, top.err.text);
@@ -337,6 +346,9 @@ static bool press(int key)
 	case KEY_HOME:
 		top.offset = 0;
 		break;
+	case KEY_END:
+		top.offset = LONG_MAX; /* which draw() takes back to the last page */
+		break;
 	default:
 		choose_order(key);
 		break;
@@ -398,6 +410,7 @@ int command_top(int argc, char **argv)
 					  delay);
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return command_line_error("top", "it needs a terminal; fairlead sessions does not");
+	client_set_limit(ASK_LIMIT_S);
 	ask();
 	if (top.err.code != 0)
 		return client_failed("top", &top.err, EXIT_UNREACHABLE);

@@ -28,10 +28,18 @@ static bool is_port(const json_t *rule, const char *wanted)
 	       (isdigit((unsigned char)*wanted) && strcmp(wanted, port + 1) == 0);
 }
 
+/* Not by field_text(): the "-" of rules that have no name would mean all of them. */
+static bool is_name(const json_t *rule, const char *wanted)
+{
+	const char *name = json_string_value(json_object_get(rule, "name"));
+
+	return name && strcmp(wanted, name) == 0;
+}
+
 static bool matches(const json_t *rule, const char *wanted)
 {
-	return strcmp(wanted, field_text(rule, "id")) == 0 ||
-	       strcmp(wanted, field_text(rule, "name")) == 0 || is_port(rule, wanted);
+	return strcmp(wanted, field_text(rule, "id")) == 0 || is_name(rule, wanted) ||
+	       is_port(rule, wanted);
 }
 
 static int remove_rule(const json_t *rule, struct error *err)

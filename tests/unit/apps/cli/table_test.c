@@ -60,6 +60,14 @@ static void narrow_terminal_loses_what_matters_least(void **state)
 	assert_lines(5, "CLIENT", "[2001:db8::1]:80", "192.0.2.1:443");
 }
 
+static void a_column_that_is_kept_stays(void **state)
+{
+	(void)state;
+	table_keep(&table, "ID");
+	assert_lines(28, "ID   CLIENT", "1    [2001:db8::1]:80", "22   192.0.2.1:443");
+	assert_lines(5, "ID   CLIENT", "1    [2001:db8::1]:80", "22   192.0.2.1:443");
+}
+
 static void many_rows_are_kept(void **state)
 {
 	static const char *const row[] = { "3", "::1", "0B" };
@@ -81,6 +89,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_TABLE(columns_stand_below_each_other),
 		WITH_TABLE(narrow_terminal_loses_what_matters_least),
+		WITH_TABLE(a_column_that_is_kept_stays),
 		WITH_TABLE(many_rows_are_kept),
 	};
 
