@@ -42,3 +42,8 @@ void processors_give_way(void)
 {
 	(void)setpriority(PRIO_PROCESS, 0, NICE_OF_OTHERS);
 }
+
+void processors_pause(void)
+{
+	(void)sched_yield();
+}

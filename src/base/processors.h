@@ -20,4 +20,10 @@ uint64_t processors_idle_ns(void);
  */
 void processors_give_way(void);
 
+/*
+ * For whoever has given way, now and then: who is woken meanwhile would else wait until a slice of
+ * this thread's is over, some milliseconds (sched_yield(2); sched(7)).
+ */
+void processors_pause(void);
+
 #endif

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/processors.h"
 #include "control/handlers.h"
 
 static const struct endpoint table[] = {
@@ -114,4 +116,64 @@ void answer_failure(struct answer *answer, const struct error *err)
 		break;
 	}
 	answer_error(answer, status, "%s", err->text);
+}
+
+/* Some 100 us of work. */
+#define ITEMS_PER_PAUSE 16
+
+void answer_list_begin(struct answer_list *list, struct answer *answer, const char *name)
+{
+	*list = (struct answer_list){ .answer = answer };
+	list->out = open_memstream(&answer->text, &list->length);
+	if (list->out)
+		(void)fprintf(list->out, "{\"%s\":[", name);
+}
+
+void answer_list_add(struct answer_list *list, json_t *item)
+{
+	if (list->out) {
+		if (list->count > 0)
+			(void)fputc(',', list->out);
+		if (json_dumpf(item, list->out, ANSWER_FLAGS) < 0)
+			(void)fputs("null", list->out);
+	}
+	json_decref(item);
+	list->count++;
+	if (list->count % ITEMS_PER_PAUSE == 0)
+		processors_pause();
+}
+
+/* The members of an object, to stand behind others. */
+static void write_members(FILE *out, json_t *object)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(object, name, value)
+	{
+		(void)fprintf(out, ",\"%s\":", name);
+		(void)json_dumpf(value, out, ANSWER_FLAGS | JSON_ENCODE_ANY);
+	}
+}
+
+void answer_list_end(struct answer_list *list, json_t *rest)
+{
+	struct answer *answer = list->answer;
+	bool is_whole = list->out;
+
+	if (list->out) {
+		(void)fputc(']', list->out);
+		write_members(list->out, rest);
+		(void)fputs("}\n", list->out);
+		is_whole = !ferror(list->out);
+		is_whole = fclose(list->out) == 0 && is_whole;
+	}
+	json_decref(rest);
+	if (is_whole) {
+		answer->status = 200;
+		return;
+	}
+	free(answer->text);
+	answer->text = NULL;
+	answer_error(answer, 500, "no memory for the answer");
 }

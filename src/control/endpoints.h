@@ -10,8 +10,12 @@
 #define FAIRLEAD_CONTROL_ENDPOINTS_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "control/control.h"
+
+/* As a number is meant: 0.64, and not the nearest that there is. */
+#define ANSWER_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(15))
 
 /* A rule in JSON has 200 bytes or so; this is more than RULESET_MAX of them. */
 #define REQUEST_BODY_MAX (16 * 1024 * 1024)
@@ -67,5 +71,22 @@ void answer_failure(struct answer *answer, const struct error *err);
 
 /* An object or array with 200; an error where it is NULL, for lack of memory. */
 void answer_json(struct answer *answer, json_t *json);
+
+/*
+ * A list that may be long, as an object with an array: made of one item after the other, so that no
+ * tree of all of them is ever there, and with pauses for threads that carry data. An error where
+ * there is no memory for it.
+ */
+struct answer_list {
+	struct answer *answer;
+	FILE *out;
+	size_t length, count;
+};
+
+void answer_list_begin(struct answer_list *list, struct answer *answer, const char *name);
+void answer_list_add(struct answer_list *list, json_t *item); /* takes the reference */
+
+/* rest: what else the object has, or NULL; takes the reference, too. */
+void answer_list_end(struct answer_list *list, json_t *rest);
 
 #endif

@@ -17,15 +17,6 @@
 #include "control/rules.h"
 #include "control/shown.h"
 
-static json_t *encode_ports(const struct ports_shown *shown)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < shown->count; i++)
-		(void)json_array_append_new(list, shown_port(&shown->ports[i]));
-	return json_pack("{s:o}", "rules", list);
-}
-
 static bool take_ports(const struct request *request, struct ports_shown *ret,
 		       struct answer *answer)
 {
@@ -38,10 +29,14 @@ static bool take_ports(const struct request *request, struct ports_shown *ret,
 void handle_rules(const struct request *request, struct answer *answer)
 {
 	struct ports_shown shown;
+	struct answer_list list;
 
 	if (!take_ports(request, &shown, answer))
 		return;
-	answer_json(answer, encode_ports(&shown));
+	answer_list_begin(&list, answer, "rules");
+	for (size_t i = 0; i < shown.count; i++)
+		answer_list_add(&list, shown_port(&shown.ports[i]));
+	answer_list_end(&list, NULL);
 	ports_shown_free(&shown);
 }
 

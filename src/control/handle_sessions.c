@@ -119,22 +119,23 @@ static bool sort_as_asked(const struct request *request, struct sessions_shown *
 }
 
 /* Those behind the number `after`, at most `limit`. */
-static json_t *encode_page(const struct sessions_shown *shown, uint64_t after, uint64_t limit,
-			   bool is_sorted)
+static void answer_page(const struct sessions_shown *shown, uint64_t after, uint64_t limit,
+			bool is_sorted, struct answer *answer)
 {
 	uint64_t offset_ns = clock_wall_offset_ns(), now_ns = clock_now_ns();
-	json_t *list = json_array(), *next = json_null();
+	json_t *next = json_null();
+	struct answer_list list;
 	size_t i = 0;
 
 	while (i < shown->count && !is_sorted && shown->sessions[i].session.id <= after)
 		i++;
+	answer_list_begin(&list, answer, "sessions");
 	for (; i < shown->count && limit > 0; i++, limit--)
-		(void)json_array_append_new(list,
-					    shown_session(&shown->sessions[i], offset_ns, now_ns));
+		answer_list_add(&list, shown_session(&shown->sessions[i], offset_ns, now_ns));
 	if (i < shown->count && i > 0 && !is_sorted)
 		next = json_integer((json_int_t)shown->sessions[i - 1].session.id);
-	return json_pack("{s:o, s:I, s:o}", "sessions", list, "total", (json_int_t)shown->count,
-			 "next", next);
+	answer_list_end(&list,
+			json_pack("{s:I, s:o}", "total", (json_int_t)shown->count, "next", next));
 }
 
 void handle_sessions(const struct request *request, struct answer *answer)
@@ -152,7 +153,7 @@ void handle_sessions(const struct request *request, struct answer *answer)
 		return;
 	}
 	if (sort_as_asked(request, &shown, answer))
-		answer_json(answer, encode_page(&shown, after, limit, is_rate(request)));
+		answer_page(&shown, after, limit, is_rate(request), answer);
 	sessions_shown_free(&shown);
 }
 
@@ -270,9 +271,9 @@ void handle_clients(const struct request *request, struct answer *answer)
 {
 	struct sessions_shown shown;
 	struct session_filter filter;
+	struct answer_list list;
 	struct client *clients;
 	uint64_t limit;
-	json_t *list;
 	size_t count;
 
 	if (!read_filter(request, &filter, answer) ||
@@ -283,11 +284,11 @@ void handle_clients(const struct request *request, struct answer *answer)
 		return;
 	}
 	clients = calloc(shown.count + 1, sizeof(*clients));
-	list = json_array();
 	count = clients ? sum_up(&shown, clients) : 0;
-	for (size_t i = 0; i < count && i < limit; i++)
-		(void)json_array_append_new(list, encode_client(&clients[i]));
-	free(clients);
 	sessions_shown_free(&shown);
-	answer_json(answer, json_pack("{s:o, s:I}", "clients", list, "total", (json_int_t)count));
+	answer_list_begin(&list, answer, "clients");
+	for (size_t i = 0; i < count && i < limit; i++)
+		answer_list_add(&list, encode_client(&clients[i]));
+	answer_list_end(&list, json_pack("{s:I}", "total", (json_int_t)count));
+	free(clients);
 }

@@ -33,9 +33,6 @@
 /* Of an answer, after which memory is given back to the system. */
 #define LARGE_BYTES ((size_t)256 * 1024)
 
-/* As a number is meant: 0.64, and not the nearest that there is. */
-#define REAL_DIGITS 15
-
 struct server {
 	struct MHD_Daemon *daemon;
 	struct endpoints_context *context;
@@ -162,8 +159,7 @@ static void give_back(json_t *json, size_t length)
 
 static enum MHD_Result queue_json(struct MHD_Connection *connection, const struct answer *answer)
 {
-	char *text = json_dumps(answer->json, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)),
-	     *line;
+	char *text = json_dumps(answer->json, ANSWER_FLAGS), *line;
 	size_t length = text ? strlen(text) : 0;
 
 	give_back(answer->json, length);
