@@ -13,8 +13,8 @@
  * How much is done in one piece: less than a millisecond, on a thread that has data to carry. For a
  * session that is asked its addresses it takes two system calls.
  */
-#define SESSIONS_PER_PIECE 256
-#define PORTS_PER_PIECE 256
+#define SESSIONS_PER_PIECE 128
+#define PORTS_PER_PIECE 128
 
 /* How far one has come with each of the relays, which come and go. */
 struct progress {

@@ -125,15 +125,26 @@ static bool take(struct mailbox *mailbox, struct mailbox_message *ret)
 	return some;
 }
 
-/* Bounded, for the case that messages come as fast as they are received. */
+static uint32_t waiting(struct mailbox *mailbox)
+{
+	uint32_t count;
+
+	pthread_mutex_lock(&mailbox->mutex);
+	count = mailbox->count;
+	pthread_mutex_unlock(&mailbox->mutex);
+	return count;
+}
+
+/*
+ * Those that are there now. One who calls again and again comes once in each turn, and what else
+ * there is to do does not wait for him.
+ */
 void mailbox_receive(struct mailbox *mailbox)
 {
 	struct mailbox_message message;
 
-	for (uint32_t i = 0; i < MAILBOX_MESSAGES_MAX; i++) {
-		if (!take(mailbox, &message))
-			return;
+	for (uint32_t i = waiting(mailbox); i > 0 && take(mailbox, &message); i--)
 		message.receive(message.context, message.bytes);
-	}
-	(void)eventfd_write(mailbox->event_fd, 1); /* look again in the next turn */
+	if (waiting(mailbox) > 0)
+		(void)eventfd_write(mailbox->event_fd, 1); /* look again in the next turn */
 }
