@@ -158,6 +158,33 @@ static void call_is_made_on_the_loops_thread_and_waited_for(void **state)
 	loop.stopping = false;
 }
 
+static void receive_and_post(void *context, const void *message)
+{
+	receive(context, message);
+	(void)mailbox_post(&mailbox, receive_and_post, &seen, &seen.next, sizeof(seen.next));
+}
+
+static bool second_came(void)
+{
+	return seen.calls >= 2;
+}
+
+/* What comes while others are received waits for the next turn, as other events do. */
+static void message_that_comes_meanwhile_is_for_the_next_turn(void **state)
+{
+	uint32_t first = 0;
+
+	(void)state;
+	assert_true(mailbox_post(&mailbox, receive_and_post, &seen, &first, sizeof(first)));
+	mailbox_receive(&mailbox);
+	assert_int_equal(seen.calls, 1);
+	mailbox_receive(&mailbox);
+	assert_int_equal(seen.calls, 2);
+	seen.calls = 0;
+	run_until(second_came);
+	assert_true(seen.in_order);
+}
+
 int main(void)
 {
 #define WITH_MAILBOX(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -167,6 +194,7 @@ int main(void)
 		WITH_MAILBOX(largest_message_arrives_whole),
 		WITH_MAILBOX(message_that_posts_another_is_no_endless_loop),
 		WITH_MAILBOX(call_is_made_on_the_loops_thread_and_waited_for),
+		WITH_MAILBOX(message_that_comes_meanwhile_is_for_the_next_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
