@@ -263,10 +263,12 @@ class Listener:
             session.close()
 
 
-def answer(accepted: int, reason: bytes = b"", version: bytes = b"\1") -> bytes:
+def answer(
+    accepted: int, reason: bytes = b"", version: bytes = b"\1", holds: int = 0
+) -> bytes:
     """As src/api/drop_in.c writes it."""
-    number = accepted.to_bytes(4, sys.byteorder)
-    return b"FLanswr" + version + number + bytes(4) + reason.ljust(200, b"\0")
+    numbers = b"".join(it.to_bytes(4, sys.byteorder) for it in (accepted, holds))
+    return b"FLanswr" + version + numbers + reason.ljust(200, b"\0")
 
 
 SILENT = (None, "did not answer in time")
@@ -305,6 +307,31 @@ def test_a_daemon_that_goes_before_it_answers(stage: Stage, close_later: Callabl
         wait_until(lambda: listener.taken, "it has connected")
         listener.taken[0].close()
         ask(stage)
+
+
+def test_a_port_that_is_to_be_held_is_held_until_a_daemon_is_back(
+    stage: Stage, close_later: Callable
+) -> None:
+    """As it will be for rules that tell the container who is calling: clients wait meanwhile."""
+    listener = Listener(stage.socket, answer(1, holds=1))
+    close_later(listener)
+    with TcpBackend(stage.host.net, 80) as backend:
+        stage.drop_in(*flags("::", 8080, CONTAINER, 80))
+        wait_until(lambda: listener.taken, "it has been answered")
+        # The daemon goes, and its socket with it.
+        stage.socket.unlink()
+        time.sleep(PATIENCE_S)
+        listener.close()
+        with stage.client.connect(HOST_IP6, 8080) as waiting:
+            waiting.sendall(b"question")
+            waiting.settimeout(1)
+            with pytest.raises(TimeoutError):
+                waiting.recv(1)
+            assert backend.clients == []
+            daemon = stage.daemon()
+            waiting.settimeout(30)
+            assert waiting.recv(100) == b"question"
+        assert sessions_of(daemon) == 1
 
 
 def test_it_can_be_switched_off(stage: Stage) -> None:

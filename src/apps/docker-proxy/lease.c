@@ -36,12 +36,11 @@ int lease_read_environment(const char **ret_path, struct error *err)
 /* There is no daemon, or not any more, or it does not want the port. */
 static void be_alone(struct lease *lease)
 {
-	bool holds = lease->state == LEASE_GIVEN && lease->holds;
 	bool soon = lease->tries++ < SOON_TRIES;
 
 	fd_close(&lease->fd);
 	lease->state = LEASE_ALONE;
-	if (!holds)
+	if (!lease->holds)
 		publisher_release(lease->publisher, lease->port);
 	timeout_start(&lease->timeout, soon ? &lease->soon : &lease->later, lease->loop);
 }
@@ -72,13 +71,13 @@ static void refused(struct lease *lease, const char *reason)
 
 static void answered(struct lease *lease, const struct drop_in_answer *answer)
 {
+	lease->holds = answer->holds;
 	if (!answer->accepted) {
 		refused(lease, answer->reason);
 		return;
 	}
 	timeout_stop(&lease->timeout);
 	lease->state = LEASE_GIVEN;
-	lease->holds = answer->holds;
 	lease->was_refused = false;
 	lease->tries = 0;
 }

@@ -32,7 +32,7 @@ struct lease {
 	uint32_t generation; /* of the descriptor: events of the one before are not for this one */
 	uint8_t kind;
 	enum lease_state state;
-	bool holds;	  /* should the daemon go, the port is held until it is back */
+	bool holds;	  /* the last answer: without a daemon the port is held, and not served */
 	bool was_refused; /* which is said once */
 	uint32_t tries;	  /* since there was a daemon */
 	struct timeout_queue patience, soon, later;
