@@ -9,6 +9,7 @@
 #include "apps/cli/command.h"
 #include "apps/version.h"
 #include "base/error.h"
+#include "base/processors.h"
 
 static const struct command {
 	const char *name;
@@ -55,6 +56,14 @@ static int finish(const char *name, int exit_code)
 	return exit_code == EXIT_SUCCESS ? EXIT_FAILURE : exit_code;
 }
 
+/* Whoever looks gives way to what carries; a list of 9,000 sessions computes for some time. */
+static int run(const struct command *command, int argc, char **argv)
+{
+	if (command->run != command_publish)
+		processors_give_way();
+	return finish(command->name, command->run(argc, argv));
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
@@ -70,7 +79,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(name, commands[i].name) == 0)
-			return finish(name, commands[i].run(argc - 1, argv + 1));
+			return run(&commands[i], argc - 1, argv + 1);
 	if (name[0] == '-')
 		(void)fprintf(stderr, "fairlead: unknown flag: %.60s\nSee 'fairlead --help'.\n",
 			      name);
