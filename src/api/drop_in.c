@@ -39,10 +39,26 @@ static uint64_t network(void)
 	return stat("/proc/self/ns/net", &status) < 0 ? 0 : status.st_ino;
 }
 
-union control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int))];
+/* A message of an offer and a descriptor. */
+struct envelope {
+	struct iovec part;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr message;
 };
+
+static void envelope_init(struct envelope *envelope, struct offer *offer)
+{
+	*envelope = (struct envelope){
+		.part = { .iov_base = offer, .iov_len = sizeof(*offer) },
+		.message = { .msg_iov = &envelope->part,
+			     .msg_iovlen = 1,
+			     .msg_control = &envelope->control,
+			     .msg_controllen = sizeof(envelope->control) },
+	};
+}
 
 int drop_in_connect(const char *path)
 {
@@ -65,22 +81,17 @@ int drop_in_offer(int fd, const struct rule *rule, int listener)
 			       .host = rule->host,
 			       .container = rule->container,
 			       .network = network() };
-	struct iovec part = { .iov_base = &offer, .iov_len = sizeof(offer) };
-	union control control;
-	struct msghdr message = { .msg_iov = &part,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+	struct envelope envelope;
 	struct cmsghdr *cmsg;
 
 	memcpy(offer.magic, offer_magic, sizeof(offer.magic));
-	memset(&control, 0, sizeof(control));
-	cmsg = CMSG_FIRSTHDR(&message);
+	envelope_init(&envelope, &offer);
+	cmsg = CMSG_FIRSTHDR(&envelope.message);
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(cmsg), &listener, sizeof(int));
-	return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(fd, &envelope.message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 int drop_in_receive_answer(int fd, struct drop_in_answer *ret)
@@ -137,18 +148,15 @@ static bool is_offer(const struct offer *offer, ssize_t length)
 int drop_in_receive_offer(int fd, struct rule *ret_rule, int *ret_listener)
 {
 	struct offer offer;
-	struct iovec part = { .iov_base = &offer, .iov_len = sizeof(offer) };
-	union control control;
-	struct msghdr message = { .msg_iov = &part,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
-	ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	struct envelope envelope;
 	OWNED_FD listener = -1;
+	ssize_t got;
 
+	envelope_init(&envelope, &offer);
+	got = recvmsg(fd, &envelope.message, MSG_CMSG_CLOEXEC);
 	if (got < 0)
 		return -errno;
-	listener = passed_descriptor(&message);
+	listener = passed_descriptor(&envelope.message);
 	if (got == 0)
 		return -ECONNRESET;
 	if (listener < 0 || !is_offer(&offer, got))

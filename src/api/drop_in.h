@@ -44,8 +44,7 @@ int drop_in_receive_answer(int fd, struct drop_in_answer *ret);
  * The daemon's side. Returns 0 with the socket, which is the caller's; -EAGAIN where there is no
  * offer yet, -ECONNRESET where the drop-in has gone, -EBADMSG where it is none that is understood,
  * -EXDEV where it comes from another network namespace, and so its container's address means nothing
- * here.
- * The rule is as it was claimed: whether the socket is that of such a rule is not looked at.
+ * here. The rule is as it was claimed: whether the socket is that of such a rule is not looked at.
  */
 int drop_in_receive_offer(int fd, struct rule *ret_rule, int *ret_listener);
 

@@ -17,7 +17,8 @@ struct error {
 };
 
 /*
- * Sets code and text, in which control characters become question marks, and returns code, so that `return error_set(err, -ERANGE, "...")` reads well.
+ * Sets code and text, in which control characters become question marks, and returns code, so that
+ * `return error_set(err, -ERANGE, "...")` reads well.
  */
 int error_set(struct error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

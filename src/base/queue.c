@@ -23,7 +23,7 @@ int queue_init(struct queue *queue, uint32_t room, size_t item_bytes)
 {
 	size_t align = _Alignof(max_align_t);
 
-	*queue = (struct queue){ .room = room, .item_bytes = item_bytes };
+	*queue = (struct queue){ .room = room };
 	queue->place_bytes = sizeof(struct place) + (item_bytes + align - 1) / align * align;
 	queue->places = calloc(room, queue->place_bytes);
 	if (!queue->places)

@@ -21,7 +21,7 @@ struct queue {
 	_Alignas(64) uint32_t taken;
 	uint32_t room; /* a power of two */
 	uint8_t *places;
-	size_t place_bytes, item_bytes;
+	size_t place_bytes;
 };
 
 /* room is a power of two. Returns 0 or -ENOMEM. */

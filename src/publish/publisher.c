@@ -15,6 +15,8 @@
 /* How often a port that is being withdrawn is asked whether its last session has gone. */
 #define DRAIN_CHECK_NS (100 * NS_PER_MS)
 
+static void drain_expired(void *context, struct timeout *timeout);
+
 /* What epoll is to tell of the port follows from its state. */
 static void watch_again(struct publisher *publisher, struct published_port *port)
 {
@@ -59,8 +61,6 @@ void publisher_release(struct publisher *publisher, struct published_port *port)
 	port->held = false;
 	watch_again(publisher, port);
 }
-
-static void drain_expired(void *context, struct timeout *timeout);
 
 static void resume_expired(void *context, struct timeout *timeout)
 {

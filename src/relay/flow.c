@@ -388,8 +388,6 @@ void flow_backend_event(void *context, struct loop_ref ref, uint32_t events)
 		side_event(relay, flow, FLOW_BACKEND, events);
 }
 
-/* Timeouts. */
-
 /* Looking at it. */
 
 static enum session_state state_of(const struct flow *flow)
@@ -441,6 +439,8 @@ void flow_resume(struct relay *relay, struct flow *flow)
 	else if (is_half_closed(flow))
 		start_half_closed(relay, flow);
 }
+
+/* Timeouts. */
 
 void flow_settling_expired(void *context, struct timeout *timeout)
 {

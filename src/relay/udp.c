@@ -126,7 +126,8 @@ void udp_add_addresses(const struct udp_client *client, struct session *session)
 	session->container = client->port->route->target;
 }
 
-void udp_end_clients(struct relay *relay, const struct relay_route *route)
+/* Those of the route; where there is none, those of withdrawn ones, or all. */
+static void end_clients(struct relay *relay, const struct relay_route *route, bool all)
 {
 	struct udp_client *next = slots_next(&relay->udp_clients, NULL);
 
@@ -135,23 +136,19 @@ void udp_end_clients(struct relay *relay, const struct relay_route *route)
 		struct udp_client *client = next;
 
 		next = slots_next(&relay->udp_clients, client);
-		if (client->port->route == route)
+		if (all || (route ? client->port->route == route : client->port->route->withdrawn))
 			udp_end_client(relay, client, END_STOPPED);
 	}
 }
 
+void udp_end_clients(struct relay *relay, const struct relay_route *route)
+{
+	end_clients(relay, route, false);
+}
+
 void udp_drop_withdrawn(struct relay *relay, bool all)
 {
-	struct udp_client *next = slots_next(&relay->udp_clients, NULL);
-
-	send_answers(relay);
-	while (next) {
-		struct udp_client *client = next;
-
-		next = slots_next(&relay->udp_clients, client);
-		if (all || client->port->route->withdrawn)
-			udp_end_client(relay, client, END_STOPPED);
-	}
+	end_clients(relay, NULL, all);
 }
 
 static bool take_room(struct relay *relay)
@@ -257,8 +254,8 @@ static void send_to_backend(struct relay *relay, struct udp_port *port, struct d
 		return;
 	}
 	timeout_start(&client->idle, &relay->udp_idle, relay->loop);
-	for (uint32_t i = 0; i < count;
-	     i++) { /* the socket is connected, and its source is the kernel's choice */
+	/* the socket is connected, and its source is the kernel's choice */
+	for (uint32_t i = 0; i < count; i++) {
 		datagrams[i].peer.family = AF_UNSPEC;
 		datagrams[i].local.family = AF_UNSPEC;
 	}

@@ -10,7 +10,6 @@
 #include "apps/cli/command.h"
 
 #define OPTIONS_MAX 16
-#define USUAL_SOCKET "/run/fairlead/fairlead.sock"
 
 /* Of the long options, where they have no letter. */
 #define FIRST_VALUE 256
@@ -18,7 +17,7 @@
 static const char *socket_path;
 
 static const struct command_option usual[] = {
-	{ '\0', "socket", "path", "The daemon's socket (default " USUAL_SOCKET ")", NULL,
+	{ '\0', "socket", "path", "The daemon's socket (default " COMMAND_LINE_SOCKET ")", NULL,
 	  &socket_path },
 	{ 'h', "help", NULL, "Print this text and quit", NULL, NULL },
 };
@@ -29,7 +28,7 @@ const char *command_line_socket(void)
 {
 	const char *path = socket_path ? socket_path : getenv("FAIRLEAD_SOCKET");
 
-	return path && *path ? path : USUAL_SOCKET;
+	return path && *path ? path : COMMAND_LINE_SOCKET;
 }
 
 void command_line_set_socket(const char *path)

@@ -38,6 +38,8 @@ int command_line_parse(const struct command_line *line, int argc, char **argv, i
 int command_line_error(const char *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+#define COMMAND_LINE_SOCKET "/run/fairlead/fairlead.sock"
+
 /* The daemon's socket: that of --socket, of FAIRLEAD_SOCKET, or the usual one. */
 const char *command_line_socket(void);
 void command_line_set_socket(const char *path);

@@ -64,23 +64,6 @@ static int fetch(const struct list *list, const char *path, bool is_limited, jso
 	return 0;
 }
 
-static int show(const char *command, const struct list *list, const char *path, bool is_limited,
-		bool as_json)
-{
-	json_t *items = json_array();
-	struct error err;
-	int r = fetch(list, path, is_limited, items, &err);
-
-	if (r != 0)
-		r = client_failed(command, &err, r);
-	else if (as_json)
-		field_print_json(items);
-	else
-		print_table(list, items);
-	json_decref(items);
-	return r;
-}
-
 static void print_ids(const json_t *items)
 {
 	size_t i;
@@ -90,6 +73,27 @@ static void print_ids(const json_t *items)
 	{
 		printf("%s\n", field_text(item, "id"));
 	}
+}
+
+enum form { AS_TABLE, AS_JSON, AS_IDS };
+
+static int show(const char *command, const struct list *list, const char *path, bool is_limited,
+		enum form form)
+{
+	json_t *items = json_array();
+	struct error err;
+	int r = fetch(list, path, is_limited, items, &err);
+
+	if (r != 0)
+		r = client_failed(command, &err, r);
+	else if (form == AS_IDS)
+		print_ids(items);
+	else if (form == AS_JSON)
+		field_print_json(items);
+	else
+		print_table(list, items);
+	json_decref(items);
+	return r;
 }
 
 int command_ls(int argc, char **argv)
@@ -104,22 +108,11 @@ int command_ls(int argc, char **argv)
 						  .summary = "List the rules of the daemon",
 						  .options = options,
 						  .options_count = 2 };
-	json_t *items;
-	struct error err;
 	int first, r = command_line_parse(&line, argc, argv, &first);
 
 	if (r >= 0)
 		return r;
-	if (!quiet)
-		return show("ls", &rules, "/v1/rules", true, as_json);
-	items = json_array();
-	r = fetch(&rules, "/v1/rules", true, items, &err);
-	if (r != 0)
-		r = client_failed("ls", &err, r);
-	else
-		print_ids(items);
-	json_decref(items);
-	return r;
+	return show("ls", &rules, "/v1/rules", true, quiet ? AS_IDS : as_json ? AS_JSON : AS_TABLE);
 }
 
 /* What both lists of sessions can be narrowed by. */
@@ -163,7 +156,7 @@ int command_sessions(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	add_filters(path);
-	return show("sessions", &sessions, path, limit != NULL, as_json);
+	return show("sessions", &sessions, path, limit != NULL, as_json ? AS_JSON : AS_TABLE);
 }
 
 int command_clients(int argc, char **argv)
@@ -182,5 +175,5 @@ int command_clients(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	add_filters(path);
-	return show("clients", &clients, path, true, as_json);
+	return show("clients", &clients, path, true, as_json ? AS_JSON : AS_TABLE);
 }

@@ -49,7 +49,7 @@ static void print_help(void)
 	       "  -d, --detach         Have fairleadd publish them, from now on\n"
 	       "      --name name      With -d: what the rules are called\n"
 	       "      --socket path    With -d: the daemon's socket (default\n"
-	       "                       /run/fairlead/fairlead.sock)\n"
+	       "                       " COMMAND_LINE_SOCKET ")\n"
 	       "  -h, --help           Print this text and quit\n\n"
 	       "Environment:\n");
 	(void)fflush(stdout);
@@ -145,9 +145,7 @@ static int parse_command_line(int argc, char **argv)
 				argv[optind]);
 		return usage_error(err.text);
 	}
-	if (address_is_unspecified(&publish.container) ||
-	    address_is_multicast(&publish.container) ||
-	    (address_is_link_local(&publish.container) && publish.container.scope == 0)) {
+	if (!address_is_connectable(&publish.container)) {
 		(void)error_set(&err, -EINVAL, "nothing can connect to '%.60s'%s", argv[optind],
 				address_is_link_local(&publish.container)
 					? ": name the interface, as in fe80::2%eth0"

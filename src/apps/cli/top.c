@@ -178,12 +178,22 @@ static int compare(const void *a, const void *b)
 	return difference > 0 ? 1 : difference < 0 ? -1 : 0;
 }
 
-static bool is_wanted(const struct table *table, const struct table_layout *layout, long row)
+/* By its row in full width, whatever of it fits the screen. */
+static bool is_wanted(const json_t *item)
 {
+	struct table table;
+	struct table_layout layout;
 	char line[TABLE_LINE_MAX];
+	bool found;
 
-	return top.filter[0] == '\0' ||
-	       strcasestr(table_format(table, layout, row, line), top.filter);
+	if (top.filter[0] == '\0')
+		return true;
+	view()->init(&table);
+	view()->add(&table, item);
+	table_lay_out(&table, 0, &layout);
+	found = strcasestr(table_format(&table, &layout, 0, line), top.filter);
+	table_fini(&table);
+	return found;
 }
 
 /* What is to be seen, in its order. */
@@ -203,17 +213,9 @@ static void make_table(struct table *ret)
 		sorted[i] = item;
 	}
 	qsort(sorted, count, sizeof(json_t *), compare);
-	for (i = 0; i < count; i++) {
-		struct table one;
-		struct table_layout layout;
-
-		view()->init(&one);
-		view()->add(&one, sorted[i]);
-		table_lay_out(&one, 0, &layout);
-		if (is_wanted(&one, &layout, 0))
+	for (i = 0; i < count; i++)
+		if (is_wanted(sorted[i]))
 			view()->add(ret, sorted[i]);
-		table_fini(&one);
-	}
 	free(sorted);
 }
 
