@@ -17,6 +17,12 @@ static inline uint64_t clock_now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+static inline struct timespec clock_timespec(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
+				  .tv_nsec = (long)(ns % NS_PER_S) };
+}
+
 /* What the wall clock shows when the monotonic one shows 0; it moves when the former is set. */
 static inline uint64_t clock_wall_offset_ns(void)
 {

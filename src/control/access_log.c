@@ -3,24 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/processors.h"
-#include "base/timestamp.h"
 
-/* Taken off the ring at a time. */
+/* Taken out of the queue at a time. */
 #define BATCH 64
 
 /* How long a pipe or terminal may take no bytes before lines are left out. */
@@ -28,88 +24,6 @@
 
 /* A line may come so much later than its session's end. */
 #define NAP_NS (20L * 1000000)
-
-static const char *address_text(const struct address *address, char buffer[ADDRESS_TEXT_MAX])
-{
-	return address->family == AF_UNSPEC ? "-" : address_format(address, buffer);
-}
-
-static double seconds(const struct session_end *end)
-{
-	return (double)(end->ended_ns - end->session.started_ns) / 1e9;
-}
-
-char *access_log_format_text(const struct access_log_entry *entry, const struct timespec *when)
-{
-	const struct session *session = &entry->end.session;
-	char time[TIMESTAMP_MAX], client[ADDRESS_TEXT_MAX], host[ADDRESS_TEXT_MAX];
-	char source[ADDRESS_TEXT_MAX], container[ADDRESS_TEXT_MAX];
-	char *line = NULL;
-	int length = asprintf(
-		&line, "%s %s %s %s %s %s in=%" PRIu64 " out=%" PRIu64 " duration=%.3f end=%s%s%s",
-		timestamp_format(when, time), protocol_name(entry->rule.protocol),
-		address_text(&session->client, client), address_text(&session->host, host),
-		address_text(&session->source, source),
-		address_text(&session->container, container), session->in_bytes, session->out_bytes,
-		seconds(&entry->end), end_reason_name(entry->end.reason),
-		entry->rule.name[0] ? " rule=" : "", entry->rule.name);
-
-	return length < 0 ? NULL : line;
-}
-
-static json_t *json_address(const struct address *address)
-{
-	char text[ADDRESS_TEXT_MAX];
-
-	return address->family == AF_UNSPEC ? json_null()
-					    : json_string(address_format(address, text));
-}
-
-json_t *access_log_format_json(const struct access_log_entry *entry)
-{
-	const struct session *session = &entry->end.session;
-	char id[RULE_ID_MAX];
-
-	return json_pack("{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:s}", "id",
-			 (json_int_t)session->id, "protocol", protocol_name(entry->rule.protocol),
-			 "rule", rule_id(&entry->rule, id), "name",
-			 entry->rule.name[0] ? entry->rule.name : NULL, "client",
-			 json_address(&session->client), "host", json_address(&session->host),
-			 "source", json_address(&session->source), "container",
-			 json_address(&session->container), "in_bytes",
-			 (json_int_t)session->in_bytes, "out_bytes", (json_int_t)session->out_bytes,
-			 "duration_s", seconds(&entry->end), "end",
-			 end_reason_name(entry->end.reason));
-}
-
-/* One object with the time in front, as text. */
-static char *json_line(const struct access_log_entry *entry, const struct timespec *when)
-{
-	char time[TIMESTAMP_MAX];
-	json_t *object = json_pack("{s:s}", "time", timestamp_format(when, time));
-	json_t *rest = access_log_format_json(entry);
-	char *line = NULL;
-
-	if (object && rest && json_object_update(object, rest) == 0)
-		line = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15));
-	json_decref(rest);
-	json_decref(object);
-	return line;
-}
-
-/* The journal has fields of its own for what else would have to be parsed. */
-static bool send_to_journal(const struct access_log_entry *entry, const char *line)
-{
-	char client[ADDRESS_TEXT_MAX], container[ADDRESS_TEXT_MAX];
-	const struct session *session = &entry->end.session;
-
-	return sd_journal_send("MESSAGE=%s", line, "PRIORITY=6", "SYSLOG_IDENTIFIER=fairleadd",
-			       "FAIRLEAD_CLIENT=%s", address_text(&session->client, client),
-			       "FAIRLEAD_CONTAINER=%s",
-			       address_text(&session->container, container), "FAIRLEAD_END=%s",
-			       end_reason_name(entry->end.reason), "FAIRLEAD_RULE=%s",
-			       entry->rule.name, NULL) == 0;
-}
 
 /* Whether it takes some bytes now, or within a while; a log at its end does not wait. */
 static bool takes_bytes(const struct access_log *log)
@@ -167,29 +81,19 @@ static void add_line(struct access_log *log, struct lines *lines, const char *li
 	lines->count++;
 }
 
-/* When it was on the wall clock that the session ended. */
-static struct timespec ended_at(const struct access_log_entry *entry, uint64_t offset_ns)
-{
-	uint64_t ns = entry->end.ended_ns + offset_ns;
-
-	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
-				  .tv_nsec = (long)(ns % NS_PER_S) };
-}
-
 static void write_entry(struct access_log *log, struct lines *lines,
-			const struct access_log_entry *entry, uint64_t offset_ns)
+			const struct access_entry *entry, uint64_t offset_ns)
 {
 	bool as_json = log->settings->access_log_format == ACCESS_LOG_JSON;
-	struct timespec when = ended_at(entry, offset_ns);
+	struct timespec when = clock_timespec(entry->end.ended_ns + offset_ns);
 	char *line;
 
 	if (events_are_wanted(&log->control->events, EVENT_SESSION))
-		events_tell(&log->control->events, EVENT_SESSION, "end",
-			    access_log_format_json(entry));
+		events_tell(&log->control->events, EVENT_SESSION, "end", access_entry_json(entry));
 	if (!log->to_journal && log->fd < 0)
 		return;
-	line = as_json ? json_line(entry, &when) : access_log_format_text(entry, &when);
-	if (!line || (log->to_journal && !send_to_journal(entry, line)))
+	line = as_json ? access_entry_json_line(entry, &when) : access_entry_text(entry, &when);
+	if (!line || (log->to_journal && !access_entry_to_journal(entry, line)))
 		count_dropped(log, 1);
 	else if (!log->to_journal)
 		add_line(log, lines, line);
@@ -200,7 +104,7 @@ static void write_entry(struct access_log *log, struct lines *lines,
 static bool write_batch(struct access_log *log)
 {
 	uint64_t offset_ns = clock_wall_offset_ns();
-	const struct access_log_entry *entry;
+	const struct access_entry *entry;
 	struct lines lines;
 	size_t count = 0;
 
@@ -323,7 +227,7 @@ struct access_log *access_log_start(struct control *control, struct error *err)
 {
 	struct access_log *log = calloc(1, sizeof(*log));
 
-	if (!log || queue_init(&log->queue, ACCESS_LOG_ROOM, sizeof(struct access_log_entry)) < 0) {
+	if (!log || queue_init(&log->queue, ACCESS_LOG_ROOM, sizeof(struct access_entry)) < 0) {
 		free(log);
 		error_set(err, -ENOMEM, "no memory for the access log");
 		return NULL;
@@ -353,7 +257,7 @@ void access_log_stop(struct access_log *log)
 void access_log_put(struct access_log *log, const struct session_end *end, const struct rule *rule)
 {
 	uint32_t number;
-	struct access_log_entry *entry = queue_claim(&log->queue, &number);
+	struct access_entry *entry = queue_claim(&log->queue, &number);
 
 	if (!entry) {
 		count_dropped(log, 1);

@@ -13,16 +13,11 @@
 #include <semaphore.h>
 
 #include "base/queue.h"
+#include "control/access_entry.h"
 #include "control/control.h"
-#include "relay/session.h"
 
 /* What 10,000 connections in a second may bring while a disk takes most of one. */
 #define ACCESS_LOG_ROOM 8192
-
-struct access_log_entry {
-	struct session_end end; /* its route is not to be looked at */
-	struct rule rule;
-};
 
 struct access_log {
 	const struct daemon_settings *settings;
@@ -50,12 +45,5 @@ void access_log_put(struct access_log *log, const struct session_end *end, const
 
 /* Opens the file anew, for who has moved it away (logrotate(8)). */
 void access_log_reopen(struct access_log *log);
-
-/*
- * The line, without its line feed: "2026-11-25T03:04:05.678Z tcp [2001:db8::1]:41534 ..." or an
- * object. `when` is when the session ended. The caller frees it; NULL without memory.
- */
-char *access_log_format_text(const struct access_log_entry *entry, const struct timespec *when);
-json_t *access_log_format_json(const struct access_log_entry *entry);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/processors.h"
 #include "control/handlers.h"
+#include "control/shown.h"
 
 static const struct endpoint table[] = {
 #define ENDPOINT(method, path, handler) { method, path, handler },
@@ -134,7 +135,7 @@ void answer_list_add(struct answer_list *list, json_t *item)
 	if (list->out) {
 		if (list->count > 0)
 			(void)fputc(',', list->out);
-		if (json_dumpf(item, list->out, ANSWER_FLAGS) < 0)
+		if (json_dumpf(item, list->out, SHOWN_FLAGS) < 0)
 			(void)fputs("null", list->out);
 	}
 	json_decref(item);
@@ -152,7 +153,7 @@ static void write_members(FILE *out, json_t *object)
 	json_object_foreach(object, name, value)
 	{
 		(void)fprintf(out, ",\"%s\":", name);
-		(void)json_dumpf(value, out, ANSWER_FLAGS | JSON_ENCODE_ANY);
+		(void)json_dumpf(value, out, SHOWN_FLAGS | JSON_ENCODE_ANY);
 	}
 }
 

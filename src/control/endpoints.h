@@ -14,9 +14,6 @@
 
 #include "control/control.h"
 
-/* As a number is meant: 0.64, and not the nearest that there is. */
-#define ANSWER_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(15))
-
 /* A rule in JSON has 200 bytes or so; this is more than RULESET_MAX of them. */
 #define REQUEST_BODY_MAX (16 * 1024 * 1024)
 
@@ -54,8 +51,10 @@ struct endpoint {
 
 #define ENDPOINT_METHODS_MAX 64
 
-/* The endpoint of a method and path; *ret_id is the part that stands for {id}, else NULL. NULL:
- * there is none, and *ret_allowed tells the methods that the path has, or is empty. */
+/*
+ * The endpoint of a method and path; *ret_id is the part that stands for {id}, else NULL. NULL:
+ * there is none, and ret_allowed tells the methods that the path has, or is empty.
+ */
 const struct endpoint *endpoint_find(const char *method, const char *path, const char **ret_id,
 				     char ret_allowed[ENDPOINT_METHODS_MAX]);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/timestamp.h"
+#include "control/shown.h"
 
 static const char *type_name(enum event_type type)
 {
@@ -81,7 +82,7 @@ static char *make_line(enum event_type type, const char *action, json_t *about)
 	char *text = NULL, *line = NULL;
 
 	if (event && (!about || json_object_update(event, about) == 0))
-		text = json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(15));
+		text = json_dumps(event, SHOWN_FLAGS);
 	if (text && asprintf(&line, "%s\n", text) < 0)
 		line = NULL;
 	free(text);

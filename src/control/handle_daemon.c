@@ -119,17 +119,15 @@ void handle_reload(const struct request *request, struct answer *answer)
 {
 	struct reloaded reloaded;
 	struct error err;
+	json_t *changed;
 
 	if (control_reload(request->context, &reloaded, &err) < 0) {
 		answer_failure(answer, &err);
 		return;
 	}
-	answer_json(answer, json_pack("{s:I, s:I, s:I, s:I, s:b}", "added",
-				      (json_int_t)reloaded.rules.added, "removed",
-				      (json_int_t)reloaded.rules.removed, "changed",
-				      (json_int_t)reloaded.rules.changed, "kept",
-				      (json_int_t)reloaded.rules.kept, "needs_restart",
-				      reloaded.needs_restart));
+	changed = shown_changed(&reloaded.rules);
+	(void)json_object_set_new(changed, "needs_restart", json_boolean(reloaded.needs_restart));
+	answer_json(answer, changed);
 }
 
 void handle_page(const struct request *request, struct answer *answer)

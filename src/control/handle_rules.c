@@ -6,9 +6,6 @@
  * it, and has the loop's thread carry it out; one change at a time.
  */
 #include <errno.h>
-#include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "api/rules.h"
 #include "base/text.h"
@@ -43,18 +40,16 @@ void handle_rules(const struct request *request, struct answer *answer)
 void handle_rule(const struct request *request, struct answer *answer)
 {
 	struct ports_shown shown;
-	char id[RULE_ID_MAX];
+	size_t i = 0;
 
 	if (!take_ports(request, &shown, answer))
 		return;
-	answer_error(answer, 404, "there is no rule %.40s", request->id);
-	for (size_t i = 0; i < shown.count; i++) {
-		if (strcmp(rule_id(&shown.ports[i].rule, id), request->id) != 0)
-			continue;
-		json_decref(answer->json);
+	while (i < shown.count && !rule_has_id(&shown.ports[i].rule, request->id))
+		i++;
+	if (i < shown.count)
 		answer_json(answer, shown_port(&shown.ports[i]));
-		break;
-	}
+	else
+		answer_error(answer, 404, "there is no rule %.40s", request->id);
 	ports_shown_free(&shown);
 }
 
@@ -170,15 +165,10 @@ static json_t *encode_rules(const struct ruleset *set)
 static int check_new(const struct changing *changing, const struct ruleset *added)
 {
 	for (size_t i = 0; i < added->count; i++) {
-		const struct rule *rule = &added->rules[i];
-		char host[ADDRESS_TEXT_MAX];
+		const struct rule *taken = ruleset_find(&changing->now, &added->rules[i]);
 
-		if (ruleset_find(&changing->now, rule))
-			return error_set(changing->err, -EEXIST,
-					 "port %s/%s is published already, by %s",
-					 address_format(&rule->host, host),
-					 protocol_name(rule->protocol),
-					 rule_origin_meaning(RULE_FROM_API));
+		if (taken)
+			return rules_taken(taken, changing->err);
 	}
 	return 0;
 }
@@ -229,13 +219,6 @@ void handle_rules_add(const struct request *request, struct answer *answer)
 	ruleset_fini(&added);
 }
 
-static json_t *encode_changed(const struct rules_changed *changed)
-{
-	return json_pack("{s:I, s:I, s:I, s:I}", "added", (json_int_t)changed->added, "removed",
-			 (json_int_t)changed->removed, "changed", (json_int_t)changed->changed,
-			 "kept", (json_int_t)changed->kept);
-}
-
 void handle_rules_replace(const struct request *request, struct answer *answer)
 {
 	struct changing changing;
@@ -251,7 +234,7 @@ void handle_rules_replace(const struct request *request, struct answer *answer)
 			r = carry_out(&changing);
 		end(&changing, request, r, answer);
 		if (r == 0)
-			answer_json(answer, encode_changed(&changing.changed));
+			answer_json(answer, shown_changed(&changing.changed));
 	}
 	ruleset_fini(&wanted);
 }
@@ -277,7 +260,6 @@ static int check_own(const struct changing *changing, const char *id)
 
 static int decode_change(const struct request *request, struct rule *rule, struct error *err)
 {
-	struct strict body = strict_document(request->body);
 	json_t *whole;
 	struct ruleset one;
 	struct strict document;
@@ -288,7 +270,6 @@ static int decode_change(const struct request *request, struct rule *rule, struc
 		return error_set(err, -EINVAL,
 				 "the body is to be an object with \"container\", and \"name\" if "
 				 "there is to be one");
-	(void)body;
 	whole = json_copy((json_t *)(uintptr_t)request->body);
 	(void)json_object_set_new(whole, "protocol", json_string(protocol_name(rule->protocol)));
 	(void)json_object_set_new(whole, "host", json_string(address_format(&rule->host, host)));

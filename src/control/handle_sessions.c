@@ -198,16 +198,20 @@ struct client {
 	uint64_t sessions, in_bytes, out_bytes, in_bytes_s, out_bytes_s;
 };
 
-static int compare_ips(const void *a, const void *b)
+static int compare_ips(const struct address *first, const struct address *second)
 {
-	const struct address *first = &((const struct session_shown *)a)->session.client;
-	const struct address *second = &((const struct session_shown *)b)->session.client;
-
 	if (first->family != second->family)
 		return first->family < second->family ? -1 : 1;
 	if (first->scope != second->scope)
 		return first->scope < second->scope ? -1 : 1;
 	return memcmp(first->ip, second->ip, sizeof(first->ip));
+}
+
+static int compare_by_client(const void *a, const void *b)
+{
+	const struct session_shown *first = a, *second = b;
+
+	return compare_ips(&first->session.client, &second->session.client);
 }
 
 static int compare_clients(const void *a, const void *b)
@@ -223,24 +227,18 @@ static int compare_clients(const void *a, const void *b)
 	return memcmp(&first->ip, &second->ip, sizeof(first->ip));
 }
 
-static bool same_ip(const struct address *a, const struct address *b)
-{
-	return a->family == b->family && a->scope == b->scope &&
-	       memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
-}
-
 /* Sums the sessions up by client. Returns how many there are; the array has room for all. */
 static size_t sum_up(struct sessions_shown *shown, struct client *clients)
 {
 	size_t count = 0;
 
 	if (shown->count > 0)
-		qsort(shown->sessions, shown->count, sizeof(shown->sessions[0]), compare_ips);
+		qsort(shown->sessions, shown->count, sizeof(shown->sessions[0]), compare_by_client);
 	for (size_t i = 0; i < shown->count; i++) {
 		const struct session *session = &shown->sessions[i].session;
 		struct client *client;
 
-		if (count == 0 || !same_ip(&clients[count - 1].ip, &session->client)) {
+		if (count == 0 || compare_ips(&clients[count - 1].ip, &session->client) != 0) {
 			clients[count] = (struct client){ .ip = session->client };
 			clients[count++].ip.port = 0;
 		}

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "control/handlers.h"
 #include "control/snapshot.h"
 

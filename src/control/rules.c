@@ -40,28 +40,30 @@ static size_t place_of(const struct rules *rules, const struct rule *key)
 	return low;
 }
 
+static bool is_at(const struct rules *rules, size_t place, const struct rule *key)
+{
+	return place < rules->count && rule_compare_keys(&rules->ports[place]->rule, key) == 0;
+}
+
 size_t rules_after(const struct rules *rules, const struct rule *key)
 {
-	return place_of(rules, key) + (rules_find(rules, key) != NULL);
+	size_t place = place_of(rules, key);
+
+	return is_at(rules, place, key) ? place + 1 : place;
 }
 
 struct published_port *rules_find(const struct rules *rules, const struct rule *key)
 {
 	size_t place = place_of(rules, key);
 
-	if (place == rules->count || rule_compare_keys(&rules->ports[place]->rule, key) != 0)
-		return NULL;
-	return rules->ports[place];
+	return is_at(rules, place, key) ? rules->ports[place] : NULL;
 }
 
 struct published_port *rules_find_id(const struct rules *rules, const char *id)
 {
-	for (size_t i = 0; i < rules->count; i++) {
-		char text[RULE_ID_MAX];
-
-		if (strcmp(rule_id(&rules->ports[i]->rule, text), id) == 0)
+	for (size_t i = 0; i < rules->count; i++)
+		if (rule_has_id(&rules->ports[i]->rule, id))
 			return rules->ports[i];
-	}
 	return NULL;
 }
 
@@ -142,21 +144,19 @@ int rules_copy(const struct rules *rules, enum rule_origin origin, struct rulese
  */
 struct change {
 	struct rules *rules;
-	enum rule_origin origin;
 	const struct rule **add;
 	struct published_port **remove;
 	struct published_port **retarget;
 	const struct rule **retarget_to;
 	struct published_port **added;
-	size_t add_count, remove_count, retarget_count, added_count, kept_count;
+	size_t add_count, remove_count, retarget_count, added_count;
 };
 
-static int change_init(struct change *change, struct rules *rules, enum rule_origin origin,
-		       size_t most, struct error *err)
+static int change_init(struct change *change, struct rules *rules, size_t most, struct error *err)
 {
 	void **block = calloc(5 * (most + 1), sizeof(void *));
 
-	*change = (struct change){ .rules = rules, .origin = origin };
+	*change = (struct change){ .rules = rules };
 	if (!block)
 		return error_set(err, -ENOMEM, "no memory to change %zu rules", most);
 	change->add = (const struct rule **)block;
@@ -186,19 +186,23 @@ static void plan(void *context, const struct rule *before, const struct rule *af
 	}
 }
 
+int rules_taken(const struct rule *by, struct error *err)
+{
+	char host[ADDRESS_TEXT_MAX];
+
+	return error_set(err, -EEXIST, "port %s/%s is published already, by %s",
+			 address_format(&by->host, host), protocol_name(by->protocol),
+			 rule_origin_meaning(by->origin));
+}
+
 /* What is to be added must not be there already, of another origin. */
 static int check_conflicts(const struct change *change, struct error *err)
 {
 	for (size_t i = 0; i < change->add_count; i++) {
 		const struct published_port *port = rules_find(change->rules, change->add[i]);
-		char host[ADDRESS_TEXT_MAX];
 
-		if (!port)
-			continue;
-		return error_set(err, -EEXIST, "port %s/%s is published already, by %s",
-				 address_format(&port->rule.host, host),
-				 protocol_name(port->rule.protocol),
-				 rule_origin_meaning(port->rule.origin));
+		if (port)
+			return rules_taken(&port->rule, err);
 	}
 	return 0;
 }
@@ -295,59 +299,58 @@ static int carry_out(struct change *change, struct error *err)
 	return r;
 }
 
+/* Makes `before`, some of the rules, be those of `after`. Both are sorted. */
+static int change_to(struct rules *rules, const struct ruleset *before, const struct ruleset *after,
+		     struct rules_changed *ret, struct error *err)
+{
+	struct change change;
+	int r = change_init(&change, rules, before->count + after->count, err);
+
+	if (r == 0) {
+		ruleset_diff(before, after, plan, &change);
+		r = carry_out(&change, err);
+	}
+	if (r == 0)
+		*ret = (struct rules_changed){
+			.added = change.add_count,
+			.removed = change.remove_count,
+			.changed = change.retarget_count,
+			.kept = after->count - change.add_count - change.retarget_count,
+		};
+	change_fini(&change);
+	return r;
+}
+
 int rules_replace(struct rules *rules, enum rule_origin origin, const struct ruleset *set,
 		  struct rules_changed *ret, struct error *err)
 {
 	struct ruleset before;
-	struct change change;
 	int r;
 
 	ruleset_init(&before);
 	r = rules_copy(rules, origin, &before, err);
-	if (r == 0) {
-		r = change_init(&change, rules, origin, before.count + set->count, err);
-		if (r == 0) {
-			ruleset_diff(&before, set, plan, &change);
-			r = carry_out(&change, err);
-		}
-		if (r == 0)
-			*ret = (struct rules_changed){
-				.added = change.add_count,
-				.removed = change.remove_count,
-				.changed = change.retarget_count,
-				.kept = set->count - change.add_count - change.retarget_count,
-			};
-		change_fini(&change);
-	}
+	if (r == 0)
+		r = change_to(rules, &before, set, ret, err);
 	ruleset_fini(&before);
 	return r;
 }
 
 int rules_add(struct rules *rules, const struct ruleset *set, struct error *err)
 {
+	struct rules_changed changed;
 	struct ruleset none;
-	struct change change;
-	int r = change_init(&change, rules, RULE_FROM_API, set->count, err);
 
 	ruleset_init(&none);
-	if (r == 0) {
-		ruleset_diff(&none, set, plan, &change);
-		r = carry_out(&change, err);
-	}
-	change_fini(&change);
-	return r;
+	return change_to(rules, &none, set, &changed, err);
 }
 
 struct published_port *rules_adopt(struct rules *rules, const struct rule *rule, int fd,
 				   struct error *err)
 {
-	struct published_port *port;
-	char host[ADDRESS_TEXT_MAX];
+	struct published_port *port = rules_find(rules, rule);
 
-	if (rules_find(rules, rule)) {
-		error_set(err, -EEXIST, "port %s/%s is published already, by %s",
-			  address_format(&rule->host, host), protocol_name(rule->protocol),
-			  rule_origin_meaning(rules_find(rules, rule)->rule.origin));
+	if (port) {
+		(void)rules_taken(&port->rule, err);
 		return NULL;
 	}
 	if (make_room(rules, 1, err) < 0)

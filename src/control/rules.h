@@ -44,6 +44,9 @@ struct published_port *rules_find_id(const struct rules *rules, const char *id);
 /* The place in `ports` of the first whose key comes behind this one. */
 size_t rules_after(const struct rules *rules, const struct rule *key);
 
+/* Returns -EEXIST, with the sentence that the port is published already, and by whom. */
+int rules_taken(const struct rule *by, struct error *err);
+
 /* Copies the rules of one origin, sorted. Returns 0 or -errno with a sentence. */
 int rules_copy(const struct rules *rules, enum rule_origin origin, struct ruleset *into,
 	       struct error *err);

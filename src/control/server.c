@@ -2,9 +2,6 @@
 /*
  * libmicrohttpd calls handle() again and again for one request: first with nothing but the head,
  * then with pieces of the body, then without any more. What lives that long is a struct exchange.
- *
- * A stream of events is a response whose reader finds nothing most of the time: it suspends its
- * connection, and the subscriber's wake function resumes it.
  */
 #include "control/server.h"
 
@@ -19,6 +16,8 @@
 
 #include "base/fd.h"
 #include "base/processors.h"
+#include "control/shown.h"
+#include "control/streams.h"
 #include "net/socket.h"
 
 /* Requests under way at a time; a stream of events is one. */
@@ -40,9 +39,7 @@ struct server {
 	bool is_loopback;
 	bool is_unix;
 	gid_t group;
-	pthread_mutex_t mutex; /* of the streams */
-	struct list streams;
-	bool stopping;
+	struct streams streams;
 };
 
 struct exchange {
@@ -53,16 +50,6 @@ struct exchange {
 	char *body;
 	size_t length, room;
 	struct answer error;
-};
-
-struct stream {
-	struct list node; /* on server.streams */
-	struct server *server;
-	struct MHD_Connection *connection;
-	struct events_subscriber subscriber;
-	bool suspended; /* of the mutex */
-	char *line;	/* what is left of the one that is being sent */
-	size_t sent;
 };
 
 /* Who may. */
@@ -149,7 +136,7 @@ static enum MHD_Result queue(struct MHD_Connection *connection, const struct ans
 	return result;
 }
 
-/* A list of 9,000 sessions is 30 MB of small pieces, which the heap would keep for the next. */
+/* Thousands of rules are megabytes of small pieces, which the heap would keep for the next. */
 static void give_back(json_t *json, size_t length)
 {
 	json_decref(json);
@@ -159,7 +146,7 @@ static void give_back(json_t *json, size_t length)
 
 static enum MHD_Result queue_json(struct MHD_Connection *connection, const struct answer *answer)
 {
-	char *text = json_dumps(answer->json, ANSWER_FLAGS), *line;
+	char *text = json_dumps(answer->json, SHOWN_FLAGS), *line;
 	size_t length = text ? strlen(text) : 0;
 
 	give_back(answer->json, length);
@@ -175,14 +162,12 @@ static enum MHD_Result queue_json(struct MHD_Connection *connection, const struc
 		     MHD_create_response_from_buffer(length + 1, line, MHD_RESPMEM_MUST_FREE));
 }
 
-static enum MHD_Result queue_stream(struct server *server, struct MHD_Connection *connection,
-				    const struct answer *answer);
-
 static enum MHD_Result queue_answer(struct server *server, struct MHD_Connection *connection,
 				    struct answer *answer)
 {
 	if (answer->events != 0)
-		return queue_stream(server, connection, answer);
+		return queue(connection, answer,
+			     streams_open(&server->streams, connection, answer->events));
 	if (answer->json)
 		return queue_json(connection, answer);
 	if (answer->text)
@@ -193,103 +178,6 @@ static enum MHD_Result queue_answer(struct server *server, struct MHD_Connection
 		     MHD_create_response_from_buffer(answer->constant_bytes,
 						     (void *)(uintptr_t)answer->constant,
 						     MHD_RESPMEM_PERSISTENT));
-}
-
-/* Streams of events. */
-
-static void wake_stream(void *context)
-{
-	struct stream *stream = context;
-
-	pthread_mutex_lock(&stream->server->mutex);
-	if (stream->suspended) {
-		stream->suspended = false;
-		MHD_resume_connection(stream->connection);
-	}
-	pthread_mutex_unlock(&stream->server->mutex);
-}
-
-/* Nothing is there: the connection sleeps, unless something has come meanwhile, or all is ending. */
-static ssize_t wait_for_line(struct stream *stream)
-{
-	struct server *server = stream->server;
-	ssize_t result = 0;
-
-	pthread_mutex_lock(&server->mutex);
-	if (server->stopping) {
-		result = MHD_CONTENT_READER_END_OF_STREAM;
-	} else {
-		stream->suspended = true;
-		MHD_suspend_connection(stream->connection);
-	}
-	pthread_mutex_unlock(&server->mutex);
-	if (result == 0) {
-		stream->line = events_take(&stream->subscriber);
-		if (stream->line)
-			wake_stream(stream);
-	}
-	return result;
-}
-
-static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_t room)
-{
-	struct stream *stream = context;
-	size_t length;
-
-	(void)position;
-	if (!stream->line) {
-		stream->line = events_take(&stream->subscriber);
-		stream->sent = 0;
-	}
-	if (!stream->line)
-		return wait_for_line(stream);
-	length = strlen(stream->line + stream->sent);
-	if (length > room)
-		length = room;
-	memcpy(buffer, stream->line + stream->sent, length);
-	stream->sent += length;
-	if (stream->line[stream->sent] == '\0') {
-		free(stream->line);
-		stream->line = NULL;
-	}
-	return (ssize_t)length;
-}
-
-static void end_stream(void *context)
-{
-	struct stream *stream = context;
-
-	events_unsubscribe(&stream->subscriber);
-	pthread_mutex_lock(&stream->server->mutex);
-	list_remove(&stream->node);
-	pthread_mutex_unlock(&stream->server->mutex);
-	free(stream->line);
-	free(stream);
-}
-
-static enum MHD_Result queue_stream(struct server *server, struct MHD_Connection *connection,
-				    const struct answer *answer)
-{
-	struct stream *stream = calloc(1, sizeof(*stream));
-	struct MHD_Response *response;
-
-	if (!stream)
-		return MHD_NO;
-	stream->server = server;
-	stream->connection = connection;
-	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, stream,
-						     end_stream);
-	if (!response) {
-		free(stream);
-		return MHD_NO;
-	}
-	(void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
-	pthread_mutex_lock(&server->mutex);
-	list_append(&server->streams, &stream->node);
-	pthread_mutex_unlock(&server->mutex);
-	events_subscribe(&server->context->control->events, &stream->subscriber, answer->events,
-			 wake_stream, stream);
-	return queue(connection, answer, response);
 }
 
 /* Requests. */
@@ -477,8 +365,7 @@ struct server *server_start(struct endpoints_context *context, int listener, boo
 	server->group = group;
 	server->is_unix = socket_family(listener) == AF_UNIX;
 	server->is_loopback = is_loopback_socket(listener);
-	pthread_mutex_init(&server->mutex, NULL);
-	list_init(&server->streams);
+	streams_init(&server->streams, &context->control->events);
 	server->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
 		NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_messages, NULL,
@@ -488,34 +375,18 @@ struct server *server_start(struct endpoints_context *context, int listener, boo
 	if (server->daemon)
 		return server;
 	fd_close(&listener);
-	pthread_mutex_destroy(&server->mutex);
+	streams_fini(&server->streams);
 	free(server);
 	error_set(err, -EIO, "the HTTP server does not start");
 	return NULL;
-}
-
-/* A connection that sleeps cannot be ended. */
-static void wake_all(struct server *server)
-{
-	pthread_mutex_lock(&server->mutex);
-	server->stopping = true;
-	for (struct list *node = server->streams.next; node != &server->streams;
-	     node = node->next) {
-		struct stream *stream = container_of(node, struct stream, node);
-
-		if (stream->suspended)
-			MHD_resume_connection(stream->connection);
-		stream->suspended = false;
-	}
-	pthread_mutex_unlock(&server->mutex);
 }
 
 void server_stop(struct server *server)
 {
 	if (!server)
 		return;
-	wake_all(server);
+	streams_end(&server->streams);
 	MHD_stop_daemon(server->daemon);
-	pthread_mutex_destroy(&server->mutex);
+	streams_fini(&server->streams);
 	free(server);
 }

@@ -28,6 +28,13 @@ json_t *shown_counts(const struct relay_counts *counts)
 	return object;
 }
 
+json_t *shown_changed(const struct rules_changed *changed)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "added", (json_int_t)changed->added, "removed",
+			 (json_int_t)changed->removed, "changed", (json_int_t)changed->changed,
+			 "kept", (json_int_t)changed->kept);
+}
+
 json_t *shown_port(const struct port_shown *port)
 {
 	json_t *object = rules_encode(&port->rule);
@@ -38,8 +45,7 @@ json_t *shown_port(const struct port_shown *port)
 	return object;
 }
 
-/* null where there is no such address. */
-static json_t *shown_address(const struct address *address)
+json_t *shown_address(const struct address *address)
 {
 	char text[ADDRESS_TEXT_MAX];
 
@@ -50,9 +56,7 @@ static json_t *shown_address(const struct address *address)
 static const char *started_text(const struct session *session, uint64_t offset_ns,
 				char buffer[TIMESTAMP_MAX])
 {
-	uint64_t ns = session->started_ns + offset_ns;
-	struct timespec when = { .tv_sec = (time_t)(ns / NS_PER_S),
-				 .tv_nsec = (long)(ns % NS_PER_S) };
+	struct timespec when = clock_timespec(session->started_ns + offset_ns);
 
 	return timestamp_format(&when, buffer);
 }

@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a snapshot holds, as JSON. Each returns a new object, or NULL without memory. */
+/* What there is, as JSON. Each returns a new object, or NULL without memory. */
 #ifndef FAIRLEAD_CONTROL_SHOWN_H
 #define FAIRLEAD_CONTROL_SHOWN_H
 
 #include <jansson.h>
 
+#include "control/rules.h"
 #include "control/snapshot.h"
+
+/* How it is written: a number as it is meant, 0.64, and not the nearest that there is. */
+#define SHOWN_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(15))
+
+/* null where there is no such address. */
+json_t *shown_address(const struct address *address);
 
 /* The counters, and the ends by reason, of which those that never happened are left out. */
 json_t *shown_counts(const struct relay_counts *counts);
+
+json_t *shown_changed(const struct rules_changed *changed);
 
 json_t *shown_port(const struct port_shown *port);
 

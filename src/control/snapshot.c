@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "control/rules.h"
 #include "relay/sessions.h"
 
@@ -169,17 +168,15 @@ struct listing {
 	struct progress progress;
 };
 
-/* The owner of a route is its port, whose rule nobody changes while a relay is being asked. */
+/* Nobody changes it while a relay is being asked. */
 static const struct rule *rule_of(const struct session *session)
 {
-	return &((const struct published_port *)session->route->owner)->rule;
+	return &publisher_port_of(session->route)->rule;
 }
 
 static bool matches_rule(const struct rule *rule, const char *wanted)
 {
-	char id[RULE_ID_MAX];
-
-	return !wanted || strcmp(wanted, rule->name) == 0 || strcmp(wanted, rule_id(rule, id)) == 0;
+	return !wanted || strcmp(wanted, rule->name) == 0 || rule_has_id(rule, wanted);
 }
 
 static bool wants(void *context, const struct session *session)

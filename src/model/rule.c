@@ -64,6 +64,13 @@ const char *rule_id(const struct rule *rule, char buffer[RULE_ID_MAX])
 	return buffer;
 }
 
+bool rule_has_id(const struct rule *rule, const char *id)
+{
+	char text[RULE_ID_MAX];
+
+	return strcmp(rule_id(rule, text), id) == 0;
+}
+
 static bool is_name_character(char c, bool first)
 {
 	return isalnum((unsigned char)c) || (!first && (c == '_' || c == '.' || c == '-'));

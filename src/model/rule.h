@@ -45,6 +45,7 @@ bool rule_same_effect(const struct rule *a, const struct rule *b);
 /* Twelve hexadecimal digits that stand for the key, the same at every start. Returns the buffer. */
 #define RULE_ID_MAX 13
 const char *rule_id(const struct rule *rule, char buffer[RULE_ID_MAX]);
+bool rule_has_id(const struct rule *rule, const char *id);
 
 /*
  * Sets the name. Returns 0, or -EINVAL with a sentence: letters, digits, '_', '.' and '-', beginning

@@ -89,7 +89,7 @@ def daemon_settings() -> list[tuple[str, str]]:
 
 
 def journal_fields() -> set[str]:
-    return set(re.findall(r"\"(FAIRLEAD_\w+)=", read(SRC / "control/access_log.c")))
+    return set(re.findall(r"\"(FAIRLEAD_\w+)=", read(SRC / "control/access_entry.c")))
 
 
 def log_targets() -> list[str]:

@@ -78,24 +78,10 @@ static bool start(struct helper *helper, void *(*run)(void *context))
 
 /* What is seen of ports. */
 
-static void on_session_ended(void *context, const struct session_end *end)
-{
-	const struct publisher_observer *reporter = context;
-
-	reporter->session_ended(reporter->context, end);
-}
-
 static void on_session_logged(void *context, const struct session_end *end)
 {
 	(void)context;
 	access_log_put(self.control.access_log, end, &publisher_port_of(end->session.route)->rule);
-}
-
-static void on_paused(void *context, const struct published_port *port, int error)
-{
-	const struct publisher_observer *reporter = context;
-
-	reporter->paused(reporter->context, port, error);
 }
 
 /* Ending: not all at once, since requests that are under way need this loop for their answers. */
@@ -200,13 +186,12 @@ static void start_to_reload(void)
 static void on_signal(void *context, int signal)
 {
 	(void)context;
-	if (signal == SIGHUP && !self.control.ends) {
+	if (signal == SIGHUP && !self.control.ends)
 		start_to_reload();
-	} else if (signal != SIGHUP && !self.control.ends) {
+	else if (signal != SIGHUP && !self.control.ends)
 		begin_to_end();
-	} else if (signal != SIGHUP) {
+	else if (signal != SIGHUP)
 		end_now();
-	}
 }
 
 /* Beginning. */
@@ -239,18 +224,14 @@ static int start_loop(struct error *err)
 
 static int start_control(const char *config_path, struct error *err)
 {
-	static struct publisher_observer reporter;
-	const struct publisher_observer observer = { .session_ended = on_session_ended,
-						     .session_logged = on_session_logged,
-						     .paused = on_paused,
-						     .context = &reporter };
+	struct publisher_observer observer = reporter_observer(&self.reporter, &self.loop);
 	const struct rules_keeper keeper = { .take = systemd_take_port,
 					     .keep = systemd_store_port,
 					     .forget = systemd_forget_port,
 					     .context = &self.systemd };
 	int r;
 
-	reporter = reporter_observer(&self.reporter, &self.loop);
+	observer.session_logged = on_session_logged;
 	publisher_init(&self.publisher, &self.loop, &self.config.settings, socket_raise_limit(),
 		       &observer);
 	r = control_init(&self.control, &self.loop, &self.publisher, &self.config);

@@ -32,8 +32,6 @@ int main(int argc, char **argv)
 	struct error err;
 	int r = options_parse(argc, argv, &options);
 
-	/* Large blocks, as answers of the API, go back to the system when they are freed. */
-	(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	if (r != 0)
 		return r;
 	if (options.help) {
@@ -46,6 +44,8 @@ int main(int argc, char **argv)
 	}
 	if (options.check)
 		return check(options.check);
+	/* Large blocks, as answers of the API, go back to the system when they are freed. */
+	(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	if (daemon_start(options.config, &err) < 0) {
 		log_write(LOG_LEVEL_ERROR, "%s", err.text);
 		return EXIT_FAILURE;
