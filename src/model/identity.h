@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the container of a rule is told who its clients are, and who may speak for others. */
+#ifndef FAIRLEAD_MODEL_IDENTITY_H
+#define FAIRLEAD_MODEL_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "net/prefix.h"
+#include "net/protocol.h"
+
+/* Of identity.kinds; none is 0. */
+enum identity_kind {
+	IDENTITY_PSEUDO_IPV4 = 1 << 0, /* an address of its own as the source of its connections */
+	IDENTITY_PROXY_V1 = 1 << 1,    /* a PROXY header before all else */
+	IDENTITY_PROXY_V2 = 1 << 2,    /* the same in binary; with UDP too */
+	IDENTITY_HTTP = 1 << 3,	       /* headers of each HTTP/1 request */
+};
+
+/* Of identity.proxy_tlvs. */
+enum identity_proxy_tlv {
+	PROXY_TLV_CRC32C = 1 << 0,
+	PROXY_TLV_UNIQUE_ID = 1 << 1, /* that which was announced, or one made here */
+	PROXY_TLV_AUTHORITY = 1 << 2, /* that which was announced, or none */
+};
+
+enum identity_udp_proxy {
+	UDP_PROXY_EVERY,
+	UDP_PROXY_FIRST,
+	UDP_PROXY_SPP,
+};
+
+/* Of identity.http_headers. */
+enum identity_http_header {
+	HTTP_X_FORWARDED_FOR = 1 << 0,
+	HTTP_X_REAL_IP = 1 << 1,
+	HTTP_FORWARDED = 1 << 2,
+};
+
+enum identity_http_other {
+	HTTP_OTHER_REFUSE,
+	HTTP_OTHER_PASS,
+};
+
+#define IDENTITY_PREFIXES_MAX 8
+
+struct identity_prefixes {
+	uint8_t count;
+	struct prefix prefixes[IDENTITY_PREFIXES_MAX];
+};
+
+struct identity {
+	uint8_t kinds;
+	uint8_t proxy_tlvs;
+	uint8_t udp_proxy;
+	uint8_t http_headers;
+	uint8_t http_other;
+	struct identity_prefixes http_trust_from;
+	struct identity_prefixes accept_proxy_from;
+};
+
+/* The defaults: identity none. */
+void identity_init(struct identity *identity);
+
+/*
+ * Sets one by its key, as "proxy_tlvs". Returns 0, -ENOENT where there is no such key, or -EINVAL
+ * with a sentence that names the value and what is allowed.
+ */
+int identity_set(struct identity *identity, const char *key, const char *text, struct error *err);
+
+/*
+ * Whether all of it can be done for that protocol, and together. Returns 0, or -EINVAL with a
+ * sentence.
+ */
+int identity_check(const struct identity *identity, enum protocol protocol, struct error *err);
+
+static inline bool identity_equal(const struct identity *a, const struct identity *b)
+{
+	/* both began with identity_init() or as zeros, so that no hole differs */
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* The value of a key as identity_set() takes it, or NULL for the default. Returns the buffer. */
+#define IDENTITY_TEXT_MAX (IDENTITY_PREFIXES_MAX * PREFIX_TEXT_MAX)
+const char *identity_format(const struct identity *identity, const char *key,
+			    char buffer[IDENTITY_TEXT_MAX]);
+
+/* All keys, ending with NULL; what each means, and its default. */
+extern const char *const identity_keys[];
+const char *identity_meaning(const char *key);
+const char *identity_standard(const char *key);
+
+bool identity_prefixes_contain(const struct identity_prefixes *prefixes,
+			       const struct address *address);
+
+#endif
