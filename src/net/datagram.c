@@ -33,9 +33,9 @@ void datagram_want_local_address(int fd, int family)
 		(void)setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
 }
 
-void datagram_want_gro(int fd)
+void datagram_want_gro(int fd, bool wanted)
 {
-	int on = 1;
+	int on = wanted;
 
 	(void)setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on));
 }
@@ -189,7 +189,8 @@ struct outgoing {
 	uint32_t count;
 	uint32_t firsts[DATAGRAM_BATCH + 1]; /* of each message, and where the last one ends */
 	struct mmsghdr messages[DATAGRAM_BATCH];
-	struct iovec parts[DATAGRAM_BATCH];
+	uint32_t parts_count;
+	struct iovec parts[2 * DATAGRAM_BATCH]; /* each perhaps with a head */
 	struct sockaddr_storage peers[DATAGRAM_BATCH];
 	struct control controls[DATAGRAM_BATCH];
 };
@@ -200,9 +201,15 @@ struct outgoing {
  */
 #define JOINED_BYTES_MAX 1472
 
+static uint32_t whole_length(const struct datagram *datagram)
+{
+	return datagram->head_bytes + datagram->length;
+}
+
 static bool can_leave_together(const struct datagram *first, const struct datagram *next)
 {
-	return next->segment_bytes == 0 && next->length > 0 && next->length <= first->length &&
+	return next->segment_bytes == 0 && next->length > 0 &&
+	       whole_length(next) <= whole_length(first) &&
 	       address_equal(&first->peer, &next->peer) &&
 	       address_equal(&first->local, &next->local);
 }
@@ -214,17 +221,32 @@ static bool can_leave_together(const struct datagram *first, const struct datagr
 static uint32_t count_joined(const struct datagram *datagrams, uint32_t count)
 {
 	const struct datagram *first = &datagrams[0];
-	uint32_t bytes = first->length, joined = 1;
+	uint32_t length = whole_length(first), bytes = length, joined = 1;
 
-	if (first->segment_bytes != 0 || first->length == 0 || first->length > JOINED_BYTES_MAX)
+	if (first->segment_bytes != 0 || first->length == 0 || length > JOINED_BYTES_MAX)
 		return 1;
 	while (joined < count && can_leave_together(first, &datagrams[joined]) &&
-	       bytes + datagrams[joined].length <= DATAGRAM_IPV4_PAYLOAD_MAX) {
-		bytes += datagrams[joined].length;
-		if (datagrams[joined++].length < first->length)
+	       bytes + whole_length(&datagrams[joined]) <= DATAGRAM_IPV4_PAYLOAD_MAX) {
+		bytes += whole_length(&datagrams[joined]);
+		if (whole_length(&datagrams[joined++]) < length)
 			break;
 	}
 	return joined;
+}
+
+/* Returns how many there are. */
+static uint32_t add_parts(struct outgoing *out, const struct datagram *datagram)
+{
+	uint32_t before = out->parts_count;
+
+	if (datagram->head_bytes > 0)
+		out->parts[out->parts_count++] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)datagram->head,
+			.iov_len = datagram->head_bytes,
+		};
+	out->parts[out->parts_count++] = (struct iovec){ .iov_base = datagram->bytes,
+							 .iov_len = datagram->length };
+	return out->parts_count - before;
 }
 
 static void add_message(struct outgoing *out, int family, const struct datagram *datagrams,
@@ -232,14 +254,11 @@ static void add_message(struct outgoing *out, int family, const struct datagram 
 {
 	const struct datagram *first = &datagrams[out->firsts[out->count]];
 	struct msghdr *header = &out->messages[out->count].msg_hdr;
-	uint16_t segment_bytes = joined > 1 ? (uint16_t)first->length : first->segment_bytes;
+	uint16_t segment_bytes = joined > 1 ? (uint16_t)whole_length(first) : first->segment_bytes;
 
+	header->msg_iov = &out->parts[out->parts_count];
 	for (uint32_t i = 0; i < joined; i++)
-		out->parts[out->firsts[out->count] + i] = (struct iovec){
-			.iov_base = first[i].bytes, .iov_len = first[i].length
-		};
-	header->msg_iov = &out->parts[out->firsts[out->count]];
-	header->msg_iovlen = joined;
+		header->msg_iovlen += add_parts(out, &first[i]);
 	header->msg_control = &out->controls[out->count];
 	if (first->peer.family != AF_UNSPEC) {
 		header->msg_name = &out->peers[out->count];
@@ -262,6 +281,7 @@ static void fill_outgoing(struct outgoing *out, int family, const struct datagra
 {
 	memset(out->messages, 0, sizeof(out->messages[0]) * count);
 	out->count = 0;
+	out->parts_count = 0;
 	out->firsts[0] = 0;
 	while (out->firsts[out->count] < count) {
 		uint32_t first = out->firsts[out->count];

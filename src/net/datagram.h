@@ -39,6 +39,8 @@ struct datagram {
 	uint8_t *bytes;
 	uint32_t length;	/* of the whole buffer; 0 is a datagram too */
 	uint16_t segment_bytes; /* 0: one datagram; else many, this long each */
+	uint16_t head_bytes;	/* sent before the others, and not counted; with segment_bytes 0 */
+	const uint8_t *head;
 };
 
 /* The memory of a batch. Large: one for each thread, mapped when the first datagram comes. */
@@ -54,8 +56,8 @@ struct datagram_batch {
  */
 void datagram_want_local_address(int fd, int family);
 
-/* Asks for UDP_GRO. Kernels without it go on giving one datagram each. */
-void datagram_want_gro(int fd);
+/* Asks for UDP_GRO, or no longer. Kernels without it go on giving one datagram each. */
+void datagram_want_gro(int fd, bool wanted);
 
 /*
  * Receives up to `most` messages without blocking, behind those that are in the batch, as far as

@@ -140,6 +140,33 @@ int socket_adopt(int fd, enum protocol protocol, struct error *err)
 	return 0;
 }
 
+static int bind_to(int fd, const struct address *address)
+{
+	struct sockaddr_storage storage;
+	socklen_t length = address_to_sockaddr(address, address->family, &storage);
+
+	if (bind(fd, (struct sockaddr *)&storage, length) == 0)
+		return 0;
+	return errno == EADDRNOTAVAIL ? -ENONET : -errno;
+}
+
+int socket_bind_source(int fd, const struct address *source)
+{
+	struct address any_port = *source;
+	int r;
+
+	if (source->port != 0) {
+		/* several connections may share it, to several containers */
+		(void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		r = bind_to(fd, source);
+		if (r != -EADDRINUSE && r != -EACCES)
+			return r;
+	}
+	any_port.port = 0;
+	(void)set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	return bind_to(fd, &any_port);
+}
+
 void socket_tune_stream(int fd, enum protocol protocol)
 {
 	if (protocol == PROTOCOL_SCTP) {

@@ -31,6 +31,12 @@ bool socket_has_ipv6(void);
 int socket_open(enum protocol protocol, int family);
 
 /*
+ * Has a socket connect from that IPv4 address: from its port, unless that is 0, or taken, or needs
+ * a privilege (then any). Returns 0 or -errno: -ENONET where this host has no such address.
+ */
+int socket_bind_source(int fd, const struct address *source);
+
+/*
  * No Nagle delay; urgent data among the rest, or recv(2) would leave a byte out (tcp(7), RFC 6093).
  * Sockets inherit it from the listener that accepts them (kernel test accept).
  */

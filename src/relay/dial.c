@@ -20,14 +20,18 @@ static bool is_self_connected(int fd, const struct address *target)
 	return address_equal(&local, target);
 }
 
-int dial_start(enum protocol protocol, const struct address *target, bool data_follows, int *ret_fd)
+static int start(enum protocol protocol, const struct address *target, const struct address *source,
+		 bool data_follows, int *ret_fd)
 {
 	OWNED_FD fd = socket_open(protocol, target->family);
 	struct sockaddr_storage storage;
 	socklen_t length = address_to_sockaddr(target, target->family, &storage);
+	int r = fd;
 
-	if (fd < 0)
-		return fd;
+	if (r >= 0 && source->family != AF_UNSPEC)
+		r = socket_bind_source(fd, source);
+	if (r < 0)
+		return r;
 	socket_tune_stream(fd, protocol);
 	if (data_follows)
 		socket_delay_ack(fd, true);
@@ -35,6 +39,19 @@ int dial_start(enum protocol protocol, const struct address *target, bool data_f
 		return -errno;
 	*ret_fd = fd_take(&fd);
 	return 0;
+}
+
+int dial_start(enum protocol protocol, const struct address *target, const struct address *source,
+	       bool data_follows, int *ret_fd)
+{
+	struct address any_port = *source;
+	int r = start(protocol, target, source, data_follows, ret_fd);
+
+	/* the same client's port leads to the same container already, or did so a moment ago */
+	if (r != -EADDRNOTAVAIL || source->port == 0)
+		return r;
+	any_port.port = 0;
+	return start(protocol, target, &any_port, data_follows, ret_fd);
 }
 
 /*
@@ -81,6 +98,8 @@ enum end_reason dial_end_reason(int error)
 	case -EADDRNOTAVAIL:
 	case -EAGAIN:
 		return END_NO_SOURCE_PORT;
+	case -ENONET:
+		return END_NO_IDENTITY;
 	case -EMFILE:
 	case -ENFILE:
 		return END_NO_DESCRIPTOR;

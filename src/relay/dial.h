@@ -11,12 +11,14 @@
 #include "relay/end_reason.h"
 
 /*
- * Starts to connect. data_follows: there is something to be sent at once, which the container's
+ * Starts to connect, from `source` if that is one: from its port too, where it is free, else from
+ * another. data_follows: there is something to be sent at once, which the container's
  * answer can be acknowledged with; once that is sent, see socket_delay_ack(). Returns 0 with the
- * descriptor in *ret_fd, of which epoll will tell when it is connected or has failed; else -errno.
+ * descriptor in *ret_fd, of which epoll will tell when it is connected or has failed; else -errno:
+ * -ENONET where `source` is no address of this host.
  */
-int dial_start(enum protocol protocol, const struct address *target, bool data_follows,
-	       int *ret_fd);
+int dial_start(enum protocol protocol, const struct address *target, const struct address *source,
+	       bool data_follows, int *ret_fd);
 
 /*
  * What became of it, once epoll has told of `events`: 0 or -errno. A socket that connected to

@@ -53,8 +53,19 @@ struct filter_io {
 	enum end_reason reason;
 };
 
+/* What the pump knows of one direction of a filter. */
+struct filter_side {
+	void *unseen; /* a buffer of what has come and is not consumed; NULL: there is nothing */
+	uint64_t skip_bytes;
+	bool lets_go, waits, wants_more, refuses;
+	const char *reply; /* of what was refused */
+	size_t reply_bytes;
+	enum end_reason reason;
+};
+
 struct filter {
 	const struct filter_ops *ops;
+	struct filter_side sides[2]; /* the pump's own; zero at first */
 };
 
 /* On the thread that carries the session, one call at a time; that thread may change. */

@@ -97,6 +97,10 @@ static void end_sides(struct relay *relay, struct flow *flow, enum end_reason re
 		flow_add_addresses(flow, &end.session);
 	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
 		close_side(&flow->sides[side], is_cut_off(flow, side, reason));
+	if (flow->filter)
+		flow->filter->ops->free(flow->filter);
+	if (flow->lease != 0)
+		flow->route->introducer->leave(flow->route->introducer->context, flow->lease);
 	budget_give(relay->budget, FLOW_DESCRIPTORS);
 	flow_count_bytes(flow);
 	flow->route->counters.open--;
@@ -148,21 +152,40 @@ static void drain(struct relay *relay, struct flow *flow)
 		flow->drained_until_ns = relay->loop->now_ns + DRAINING_PATIENCE_NS;
 	flow->unconfirmed_bytes = bytes;
 	if (bytes == 0 || relay->loop->now_ns >= flow->drained_until_ns)
-		flow_end(relay, flow, reset_reason(flow->failed_side), flow->error);
+		flow_end(relay, flow, flow->reason, flow->error);
 	else
 		timeout_start(&flow->timeout, &relay->draining, relay->loop);
 }
 
-/* Nothing comes any more from a side, and nothing can be sent there. */
-static void side_failed(struct relay *relay, struct flow *flow, int failed, int error)
+static void start_to_drain(struct relay *relay, struct flow *flow, int failed,
+			   enum end_reason reason, int error)
 {
 	stop_pumping(relay, flow);
 	close_side(&flow->sides[failed], true);
 	flow->state = FLOW_DRAINING;
 	flow->failed_side = (uint8_t)failed;
+	flow->reason = reason;
 	flow->error = error;
 	flow->unconfirmed_bytes = UINT32_MAX;
 	drain(relay, flow);
+}
+
+/* Nothing comes any more from a side, and nothing can be sent there. */
+static void side_failed(struct relay *relay, struct flow *flow, int failed, int error)
+{
+	start_to_drain(relay, flow, failed, reset_reason(failed), error);
+}
+
+/* The filter has ended the session, and the client is told why. */
+static void refuse(struct relay *relay, struct flow *flow, const struct pump_ends *ends)
+{
+	int client = flow->sides[FLOW_CLIENT].fd;
+
+	if (ends->reply) {
+		(void)send(client, ends->reply, ends->reply_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)shutdown(client, SHUT_WR);
+	}
+	start_to_drain(relay, flow, FLOW_BACKEND, ends->reason, 0);
 }
 
 /* Pumping. The functions that may end the flow, or start to, return false if they did. */
@@ -233,7 +256,7 @@ static bool pump_from(struct relay *relay, struct flow *flow, int from)
 				  .stops_short = source->at_end || is_troubled(source),
 				  .ending = source->at_end && !is_troubled(source) };
 
-	if (source->ended || !sink->writable || (!source->readable && pump->held_bytes == 0))
+	if (source->ended || !sink->writable || (!source->readable && !pump_has_rest(pump)))
 		return true;
 	switch (pump_run(pump, &relay->pump_resources, &ends)) {
 	case PUMP_IDLE:
@@ -253,8 +276,29 @@ static bool pump_from(struct relay *relay, struct flow *flow, int from)
 		return false;
 	case PUMP_SINK_ERROR:
 		return side_broke(relay, flow, other(from), ends.error);
+	case PUMP_WAITING:
+		if (!source->failed)
+			return true;
+		side_failed(relay, flow, from,
+			    socket_take_error(source->fd)); /* it reads no more */
+		return false;
+	case PUMP_REFUSED:
+		if (flow->pumps[other(from)].held_bytes > 0) /* which come before */
+			return true;
+		refuse(relay, flow, &ends);
+		return false;
+	case PUMP_LIMIT:
+		break;
 	}
 	return true;
+}
+
+/* Whether what came from the container may let the client's bytes go on. */
+static bool waits_for_backend(const struct flow *flow)
+{
+	const struct filter_side *side = flow->filter ? &flow->filter->sides[FILTER_IN] : NULL;
+
+	return side && (side->waits || side->refuses);
 }
 
 static uint64_t moved_bytes(const struct flow *flow)
@@ -289,7 +333,7 @@ void flow_pump(struct relay *relay, struct flow *flow)
 		return;
 	bound_backend(flow);
 	/* The backend's bytes may have shown that the client is broken: read what it had sent. */
-	if (client->broken && !pump_from(relay, flow, FLOW_CLIENT))
+	if ((client->broken || waits_for_backend(flow)) && !pump_from(relay, flow, FLOW_CLIENT))
 		return;
 	if (client->ended && backend->ended)
 		flow_end(relay, flow, END_DONE, 0);
@@ -361,7 +405,9 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 	} else if (flow->state == FLOW_DRAINING) {
 		/* EPOLLHUP alone is both ends in order, and says nothing of what is on its way */
 		if (events & EPOLLERR)
-			flow_end(relay, flow, reset_reason(flow->failed_side), flow->error);
+			flow_end(relay, flow, flow->reason, flow->error);
+	} else if (flow->state == FLOW_ANNOUNCING) {
+		opening_announced(relay, flow);
 	} else if (side == FLOW_BACKEND) {
 		opening_event(relay, flow, events);
 	} else if (events & (EPOLLERR | EPOLLHUP)) {
@@ -417,6 +463,8 @@ void flow_add_addresses(const struct flow *flow, struct session *session)
 
 	if (client->fd >= 0)
 		socket_local_address(client->fd, &session->host);
+	if (client->fd >= 0 && flow->announced)
+		socket_peer_address(client->fd, &session->announcer);
 	if (backend->fd < 0)
 		return;
 	socket_local_address(backend->fd, &session->source);

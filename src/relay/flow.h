@@ -7,6 +7,7 @@
  * find, so there are no further epoll_ctl calls. pumps[side] moves bytes from that side to the
  * other.
  *
+ *	ANNOUNCING	the client is to be announced by the proxy that it is
  *	WAITING		no backend socket: refused or out of descriptors, a new try follows
  *	DIALING		connecting to the container
  *	OPEN		pumping
@@ -32,6 +33,7 @@
 #define FLOW_DESCRIPTORS 2
 
 enum flow_state {
+	FLOW_ANNOUNCING,
 	FLOW_WAITING,
 	FLOW_DIALING,
 	FLOW_OPEN,
@@ -60,10 +62,14 @@ struct flow {
 	struct slot slot;
 	struct flow_side sides[2];
 	struct pump pumps[2];
-	struct timeout timeout; /* connecting, retrying, settling, half-closed or draining */
+	struct timeout
+		timeout; /* announcing, connecting, retrying, settling, half-closed or draining */
 	struct list ready;
 	struct relay_route *route;
-	struct address client;
+	struct address client; /* as it was announced, if it was */
+	struct address source; /* to connect from; AF_UNSPEC: the kernel's choice */
+	struct filter *filter; /* NULL: none */
+	uint32_t lease;	       /* the introducer's */
 	uint64_t id;
 	uint64_t started_ns;
 	uint64_t counted_in, counted_out; /* of the bytes, what the route's counters have */
@@ -72,10 +78,12 @@ struct flow {
 	uint64_t drained_until_ns;  /* DRAINING: when patience ends */
 	uint32_t unconfirmed_bytes; /* DRAINING: when last asked */
 	int error;		    /* DRAINING: of the side that failed */
+	uint8_t reason;		    /* DRAINING: enum end_reason */
 	uint8_t failed_side;	    /* DRAINING */
 	uint8_t state;
 	bool settled;	    /* OPEN: it has lasted, and keepalive is on */
 	uint8_t considered; /* OPEN: the relay's handover.epoch in which it was */
+	bool announced;	    /* the client is not the peer */
 	bool half_closed;   /* OPEN: one side is over, and the timeout waits for the other */
 };
 

@@ -8,8 +8,8 @@ _Static_assert(sizeof(struct flow) <= MAILBOX_BYTES_MAX, "handover: a flow must 
 
 static bool can_move(const struct flow *flow)
 {
-	return flow->state == FLOW_OPEN && !flow->pumps[FLOW_CLIENT].held &&
-	       !flow->pumps[FLOW_BACKEND].held && list_is_empty(&flow->ready);
+	return flow->state == FLOW_OPEN && pump_is_empty(&flow->pumps[FLOW_CLIENT]) &&
+	       pump_is_empty(&flow->pumps[FLOW_BACKEND]) && list_is_empty(&flow->ready);
 }
 
 static int watch_both(struct relay *relay, struct flow *flow)

@@ -2,6 +2,7 @@
 #include "relay/opening.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -96,9 +97,11 @@ static void send_ahead(struct relay *relay, struct flow *flow)
 }
 
 /* Whether it is likely enough that the client has said something already. */
-static bool expects_early_data(const struct relay_route *route)
+static bool expects_early_data(const struct flow *flow)
 {
-	if (route->protocol != PROTOCOL_TCP)
+	const struct relay_route *route = flow->route;
+
+	if (flow->pumps[FLOW_CLIENT].kind != PUMP_STREAM)
 		return false;
 	return route->early_misses < EARLY_MISSES_MAX ||
 	       route->counters.sessions % EARLY_ONE_OF == 0;
@@ -109,7 +112,8 @@ static void go_ahead(struct relay *relay, struct flow *flow)
 	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
 	const struct pump *pump = &flow->pumps[FLOW_CLIENT];
 
-	if (pump->held_bytes == 0 && !read_ahead(relay, flow))
+	if (pump->held_bytes == pump->added_bytes && expects_early_data(flow) &&
+	    !read_ahead(relay, flow))
 		return;
 	if (pump->held_bytes > 0) {
 		send_ahead(relay, flow);
@@ -123,8 +127,8 @@ static void dial(struct relay *relay, struct flow *flow)
 {
 	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
 	const struct relay_route *route = flow->route;
-	bool early = expects_early_data(route);
-	int r = dial_start(route->protocol, &route->target, early, &backend->fd);
+	bool early = expects_early_data(flow) || flow->pumps[FLOW_CLIENT].held_bytes > 0;
+	int r = dial_start(route->protocol, &route->target, &flow->source, early, &backend->fd);
 
 	if (r < 0) {
 		dial_failed(relay, flow, r);
@@ -138,6 +142,113 @@ static void dial(struct relay *relay, struct flow *flow)
 		dial_failed(relay, flow, r);
 	else if (early)
 		go_ahead(relay, flow);
+}
+
+/* Introducing the client. */
+
+static enum end_reason introduction_end_reason(int error)
+{
+	return error == -ENOSPC	  ? END_POOL_FULL
+	       : error == -ENOMEM ? END_NO_MEMORY
+				  : END_NO_IDENTITY;
+}
+
+static void take_filter(struct flow *flow, struct filter *filter)
+{
+	flow->filter = filter;
+	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++) {
+		flow->pumps[side].kind = PUMP_FILTERED;
+		flow->pumps[side].direction = side == FLOW_CLIENT ? FILTER_IN : FILTER_OUT;
+		flow->pumps[side].filter = filter;
+	}
+}
+
+static int take_introduction(struct relay *relay, struct flow *flow,
+			     const struct introduction *introduction)
+{
+	flow->client = introduction->client;
+	flow->source = introduction->source;
+	flow->lease = introduction->lease;
+	if (introduction->filter)
+		take_filter(flow, introduction->filter);
+	if (introduction->bytes_count == 0)
+		return 0;
+	return pump_add(&flow->pumps[FLOW_CLIENT], &relay->pump_resources, introduction->bytes,
+			introduction->bytes_count);
+}
+
+/* Returns false if the flow has ended. */
+static bool introduce(struct relay *relay, struct flow *flow, const struct announcement *announced)
+{
+	const struct introducer *introducer = flow->route->introducer;
+	const struct visitor visitor = { .protocol = flow->route->protocol,
+					 .session_id = flow->id,
+					 .peer = flow->client,
+					 .fd = flow->sides[FLOW_CLIENT].fd,
+					 .announced = announced };
+	struct introduction introduction;
+	int r;
+
+	if (!introducer)
+		return true;
+	r = introducer->introduce(introducer->context, flow->route->policy, &visitor,
+				  &introduction);
+	if (r == 0)
+		r = take_introduction(relay, flow, &introduction);
+	if (r == 0)
+		return true;
+	flow_end(relay, flow, introduction_end_reason(r), -r);
+	return false;
+}
+
+/* The announcement is looked at before it is taken out of the socket, so that no more is. */
+static ssize_t read_announcement(struct relay *relay, struct flow *flow, struct announcement *ret)
+{
+	int client = flow->sides[FLOW_CLIENT].fd;
+	ssize_t got = recv(client, relay->scratch, ANNOUNCEMENT_BYTES_MAX, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t length;
+
+	if (got == 0)
+		return -ECONNRESET;
+	if (got < 0)
+		return -errno;
+	length = flow->route->introducer->read(relay->scratch, (size_t)got, ret);
+	if (length == -EAGAIN && got == ANNOUNCEMENT_BYTES_MAX)
+		return -EBADMSG;
+	if (length > 0 && recv(client, relay->scratch, (size_t)length, MSG_DONTWAIT) != length)
+		return -EBADMSG;
+	return length;
+}
+
+void opening_announced(struct relay *relay, struct flow *flow)
+{
+	struct announcement announcement;
+	ssize_t length = read_announcement(relay, flow, &announcement);
+
+	if (length == -EAGAIN)
+		return;
+	if (length < 0) {
+		flow_end(relay, flow, length == -EBADMSG ? END_NOT_ANNOUNCED : END_CLIENT_RESET,
+			 (int)-length);
+		return;
+	}
+	timeout_stop(&flow->timeout);
+	flow->announced = announcement.client.family != AF_UNSPEC;
+	if (introduce(relay, flow, &announcement))
+		dial(relay, flow);
+}
+
+static void wait_for_announcement(struct relay *relay, struct flow *flow)
+{
+	flow->state = FLOW_ANNOUNCING;
+	timeout_start(&flow->timeout, &relay->announcing, relay->loop);
+	opening_announced(relay, flow); /* it may have come with the connection */
+}
+
+void opening_announcing_expired(void *context, struct timeout *timeout)
+{
+	flow_end(context, container_of(timeout, struct flow, timeout), END_NOT_ANNOUNCED,
+		 ETIMEDOUT);
 }
 
 static void flow_init(struct relay *relay, struct flow *flow, struct relay_route *route,
@@ -173,7 +284,9 @@ void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 	r = flow_watch(relay, flow, FLOW_CLIENT);
 	if (r < 0)
 		flow_end(relay, flow, END_NO_MEMORY, -r);
-	else
+	else if (route->introducer && route->introducer->expects(route->policy, client))
+		wait_for_announcement(relay, flow);
+	else if (introduce(relay, flow, NULL))
 		dial(relay, flow);
 }
 

@@ -8,6 +8,9 @@
  * with TCP's third packet, which then carries data, one packet. Ports whose clients wait for the
  * container to speak are found out, and are looked at now and then only.
  *
+ * Where the route has an introducer, the client may first have to be announced by the proxy that it
+ * is, and is then introduced, all before the container is connected to.
+ *
  * relay_accept() is in relay/relay.h.
  */
 #ifndef FAIRLEAD_RELAY_OPENING_H
@@ -18,7 +21,11 @@
 /* An event of the container's side, while it is being connected to. */
 void opening_event(struct relay *relay, struct flow *flow, uint32_t events);
 
+/* An event of a client that is to be announced. */
+void opening_announced(struct relay *relay, struct flow *flow);
+
 /* For relay.c: the handlers of timeouts. */
+void opening_announcing_expired(void *context, struct timeout *timeout);
 void opening_connect_expired(void *context, struct timeout *timeout);
 void opening_retry_expired(void *context, struct timeout *timeout);
 

@@ -6,6 +6,7 @@
 static const struct pump_ops *const kinds[] = {
 	[PUMP_STREAM] = &pump_stream_ops,
 	[PUMP_MESSAGE] = &pump_message_ops,
+	[PUMP_FILTERED] = &pump_filter_ops,
 };
 
 void pump_resources_init(struct pump_resources *resources, struct budget *budget, uint8_t *scratch)

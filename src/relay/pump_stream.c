@@ -20,7 +20,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "relay/pump.h"
+#include "relay/pump_stream.h"
 
 /* Full scratch buffers in a row after which a direction counts as bulk. */
 #define BULK_STREAK 3
@@ -34,6 +34,7 @@ enum step {
 	STEP_DRAINED, /* the source is (most probably) empty */
 	STEP_BLOCKED,
 	STEP_ENDED,
+	STEP_LIMITED,
 	STEP_SOURCE_FAILED,
 	STEP_SINK_FAILED,
 };
@@ -80,6 +81,14 @@ static enum step sink_stopped(struct pump_ends *ends)
 	return STEP_SINK_FAILED;
 }
 
+static void count(struct pump *pump, size_t moved)
+{
+	size_t added = moved < pump->added_bytes ? moved : pump->added_bytes;
+
+	pump->added_bytes -= (uint16_t)added;
+	pump->moved_bytes += moved - added;
+}
+
 /* Writes the rest that is held. */
 static enum step flush(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
 {
@@ -96,7 +105,7 @@ static enum step flush(struct pump *pump, struct pump_resources *resources, stru
 		if (moved <= 0)
 			return sink_stopped(ends);
 		pump->held_bytes -= (uint32_t)moved;
-		pump->moved_bytes += (uint64_t)moved;
+		count(pump, (size_t)moved);
 		if (pump->mode != PUMP_SPLICE)
 			buffer->offset += (uint32_t)moved;
 	}
@@ -133,22 +142,36 @@ static enum step source_stopped(struct pump *pump, ssize_t got, struct pump_ends
 	return STEP_SOURCE_FAILED;
 }
 
-static ssize_t receive_retrying(int fd, void *bytes)
+static ssize_t receive_retrying(int fd, void *bytes, size_t room)
 {
 	ssize_t got;
 
 	do
-		got = recv(fd, bytes, PUMP_COPY_BYTES, MSG_DONTWAIT);
+		got = recv(fd, bytes, room, MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
 	return got;
 }
 
+/* How much may be read at once, of that much at the most. */
+static size_t within_limit(const struct pump_ends *ends, size_t most)
+{
+	return ends->limit && *ends->limit < most ? (size_t)*ends->limit : most;
+}
+
+static void count_against_limit(struct pump_ends *ends, size_t got)
+{
+	if (ends->limit)
+		*ends->limit -= got;
+}
+
 static enum step copy(struct pump *pump, struct pump_resources *resources, struct pump_ends *ends)
 {
-	ssize_t got = receive_retrying(ends->source, resources->scratch), sent;
+	size_t room = within_limit(ends, PUMP_COPY_BYTES);
+	ssize_t got = receive_retrying(ends->source, resources->scratch, room), sent;
 
 	if (got <= 0)
 		return source_stopped(pump, got, ends);
+	count_against_limit(ends, (size_t)got);
 
 	/* the last bytes wait for the end of file, which follows at once, and share its packet */
 	sent = send_retrying(ends->sink, resources->scratch, (size_t)got,
@@ -161,7 +184,7 @@ static enum step copy(struct pump *pump, struct pump_resources *resources, struc
 	if (sent < got)
 		return hold(pump, resources, resources->scratch + sent, (size_t)(got - sent), ends);
 
-	if (got < PUMP_COPY_BYTES) {
+	if ((size_t)got < room) {
 		pump->streak = 0;
 		if (ends->ending)
 			return source_stopped(pump, 0, ends);
@@ -219,7 +242,8 @@ static enum step splice_in(struct pump *pump, struct pump_resources *resources,
 		return STEP_MOVED;
 	}
 	pipe = pump->held;
-	got = splice_retrying(ends->source, pipe->write_fd, pipe->capacity_bytes);
+	got = splice_retrying(ends->source, pipe->write_fd,
+			      within_limit(ends, pipe->capacity_bytes));
 	if (got < 0 && errno == EINVAL) {
 		leave_splice(pump, resources, PUMP_COPY_ONLY);
 		return STEP_MOVED;
@@ -228,6 +252,7 @@ static enum step splice_in(struct pump *pump, struct pump_resources *resources,
 		return doubt_splice(pump, resources, ends);
 	if (got <= 0)
 		return source_stopped(pump, got, ends);
+	count_against_limit(ends, (size_t)got);
 	pump->held_bytes = (uint32_t)got;
 	pump->streak = got < SMALL_BYTES ? (uint8_t)(pump->streak + 1) : 0;
 	return STEP_MOVED;
@@ -242,6 +267,8 @@ static enum pump_result result_of(enum step step)
 		return PUMP_BLOCKED;
 	case STEP_ENDED:
 		return PUMP_END;
+	case STEP_LIMITED:
+		return PUMP_LIMIT;
 	case STEP_SOURCE_FAILED:
 		return PUMP_SOURCE_ERROR;
 	case STEP_SINK_FAILED:
@@ -260,6 +287,8 @@ static enum pump_result run(struct pump *pump, struct pump_resources *resources,
 	for (bool first = true; step == STEP_MOVED; first = false) {
 		if (pump->source_ended) {
 			step = STEP_ENDED;
+		} else if (ends->limit && *ends->limit == 0) {
+			step = STEP_LIMITED;
 		} else if (!ends->readable) {
 			step = STEP_DRAINED;
 		} else if (pump->moved_bytes >= limit) {
@@ -280,21 +309,67 @@ static enum pump_result run(struct pump *pump, struct pump_resources *resources,
 	return result_of(step);
 }
 
+enum pump_result pump_stream_flush(struct pump *pump, struct pump_resources *resources,
+				   struct pump_ends *ends)
+{
+	return result_of(flush(pump, resources, ends));
+}
+
+enum pump_result pump_stream_send(struct pump *pump, struct pump_resources *resources,
+				  const uint8_t *bytes, size_t length, struct pump_ends *ends)
+{
+	ssize_t sent = send_retrying(ends->sink, bytes, length, 0);
+
+	if (sent < 0 && errno != EAGAIN)
+		return result_of(sink_stopped(ends));
+	if (sent < 0)
+		sent = 0;
+	if ((size_t)sent == length)
+		return PUMP_MORE;
+	if (hold(pump, resources, bytes + sent, length - (size_t)sent, ends) == STEP_BLOCKED)
+		pump->added_bytes = (uint16_t)pump->held_bytes;
+	return pump->held ? PUMP_BLOCKED : PUMP_SINK_ERROR;
+}
+
+enum pump_result pump_stream_receive(struct pump *pump, struct pump_ends *ends, void *bytes,
+				     size_t room, size_t *ret_got)
+{
+	ssize_t got = receive_retrying(ends->source, bytes, room);
+
+	if (got <= 0)
+		return result_of(source_stopped(pump, got, ends));
+	*ret_got = (size_t)got;
+	return PUMP_MORE;
+}
+
+int pump_add(struct pump *pump, struct pump_resources *resources, const uint8_t *bytes,
+	     size_t length)
+{
+	struct pump_ends ignored;
+
+	if (hold(pump, resources, bytes, length, &ignored) != STEP_BLOCKED)
+		return -ENOMEM;
+	pump->added_bytes = (uint16_t)length;
+	return 0;
+}
+
 enum pump_result pump_read_ahead(struct pump *pump, struct pump_resources *resources,
 				 struct pump_ends *ends)
 {
-	struct pump_buffer *buffer = slots_take(&resources->buffers);
+	struct pump_buffer *buffer = pump->held ? pump->held : slots_take(&resources->buffers);
 	ssize_t got;
 
 	if (!buffer)
 		return PUMP_IDLE;
-	got = receive_retrying(ends->source, buffer->bytes);
+	got = receive_retrying(ends->source, buffer->bytes + pump->held_bytes,
+			       PUMP_COPY_BYTES - pump->held_bytes);
 	if (got <= 0) {
-		slots_give(&resources->buffers, buffer);
+		if (!pump->held)
+			slots_give(&resources->buffers, buffer);
 		return result_of(source_stopped(pump, got, ends));
 	}
 	pump->held = buffer;
-	pump->held_bytes = (uint32_t)got;
+	pump->held_bytes += (uint32_t)got;
 	return PUMP_BLOCKED;
 }
 

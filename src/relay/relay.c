@@ -7,6 +7,9 @@
 #include "relay/opening.h"
 #include "relay/udp.h"
 
+/* For the PROXY header of a proxy that is trusted, and so is in no need of patience. */
+#define ANNOUNCING_NS (5 * NS_PER_S)
+
 /* Between two tries of a refused connect, or of one that found no descriptor. */
 #define RETRY_NS (100 * NS_PER_MS)
 
@@ -61,6 +64,8 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	loop_add_work(loop, flow_work, relay);
 	udp_init(relay);
 
+	timeout_queue_init(&relay->announcing, loop, ANNOUNCING_NS, opening_announcing_expired,
+			   relay);
 	timeout_queue_init(&relay->connecting, loop, settings->connect_timeout_ns,
 			   opening_connect_expired, relay);
 	timeout_queue_init(&relay->retrying, loop, RETRY_NS, opening_retry_expired, relay);

@@ -84,6 +84,7 @@ struct relay {
 	struct udp_port *udp_answering;	  /* whose answers are in the batch; NULL: nobody's */
 	uint8_t udp_client_kind;
 
+	struct timeout_queue announcing;
 	struct timeout_queue connecting;
 	struct timeout_queue retrying;
 	struct timeout_queue settling;
@@ -94,7 +95,7 @@ struct relay {
 	struct timeout trim;
 
 	/* Last, so that the rest stays together on few pages while nothing is copied. */
-	uint8_t scratch[PUMP_COPY_BYTES];
+	uint8_t scratch[PUMP_SCRATCH_BYTES];
 };
 
 /* Sets the relay up on a loop, with what all relays share. It does not move afterwards. */

@@ -15,6 +15,7 @@
 #include "net/address.h"
 #include "net/protocol.h"
 #include "relay/end_reason.h"
+#include "relay/introducer.h"
 
 /*
  * Of all threads together. Bytes of sessions that are open are counted when they end, and when
@@ -53,6 +54,8 @@ struct relay_route {
 	 * may change of a port in use, while no other thread is running (workers_pause()).
 	 */
 	struct address target;
+	const struct introducer *introducer; /* NULL: none */
+	const void *policy;		     /* the introducer's */
 	bool has_moved; /* the target is not what it was once: that of a session may be another */
 	_Atomic uint8_t early_misses; /* clients in a row that had said nothing when accepted */
 	_Atomic bool withdrawn;

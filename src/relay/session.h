@@ -21,11 +21,12 @@ enum session_state {
 
 const char *session_state_name(enum session_state state);
 
-/* All four addresses, the times and the bytes: a session's pair of connections on one line. */
+/* All addresses, the times and the bytes: a session's pair of connections on one line. */
 struct session {
 	uint64_t id; /* of this process, rising */
 	struct relay_route *route;
 	struct address client;
+	struct address announcer; /* the proxy that has said who the client is; AF_UNSPEC: none */
 	struct address host;	  /* what the client has connected to */
 	struct address source;	  /* ours, towards the container */
 	struct address container; /* AF_UNSPEC while there is no connection to it, as source is */

@@ -2,6 +2,8 @@
 #include "relay/udp.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -48,8 +50,16 @@ void udp_port_init(struct udp_port *port, int fd, struct relay_route *route)
 	port->route = route;
 	socket_local_address(fd, &local);
 	port->number = local.port;
-	datagram_want_gro(fd);
+	udp_port_changed(port);
 	socket_set_receive_buffer(fd, PORT_RECEIVE_BYTES);
+}
+
+void udp_port_changed(struct udp_port *port)
+{
+	const struct relay_route *route = port->route;
+
+	port->edits = route->introducer && route->introducer->edits_datagrams(route->policy);
+	datagram_want_gro(port->fd, !port->edits);
 }
 
 /*
@@ -81,6 +91,17 @@ void udp_trim(struct relay *relay)
 
 /* Clients. */
 
+/* Gives back what a client holds besides its slot. */
+static void client_fini(struct udp_client *client)
+{
+	const struct introducer *introducer = client->port->route->introducer;
+
+	fd_close(&client->fd);
+	free(client->head);
+	if (client->lease != 0)
+		introducer->leave(introducer->context, client->lease);
+}
+
 void udp_end_client(struct relay *relay, struct udp_client *client, enum end_reason reason)
 {
 	struct session_end end = { .reason = reason };
@@ -90,7 +111,7 @@ void udp_end_client(struct relay *relay, struct udp_client *client, enum end_rea
 		udp_add_addresses(client, &end.session);
 	timeout_stop(&client->idle);
 	udp_table_remove(relay, client);
-	fd_close(&client->fd);
+	client_fini(client);
 	budget_give(relay->budget, 1);
 	client->port->route->counters.open--;
 	relay_tell_end(relay, &end);
@@ -116,6 +137,8 @@ void udp_describe(const struct udp_client *client, struct session *ret)
 		.state = SESSION_OPEN,
 	};
 	ret->host.port = client->port->number;
+	if (!address_equal(&client->peer, &client->client))
+		ret->announcer = client->peer;
 }
 
 void udp_add_addresses(const struct udp_client *client, struct session *session)
@@ -174,52 +197,117 @@ static bool make_room(struct relay *relay)
 	return take_room(relay);
 }
 
-static int open_backend(const struct address *target)
+static int open_backend(const struct udp_port *port, const struct address *source)
 {
+	const struct address *target = &port->route->target;
 	OWNED_FD fd = socket_open(PROTOCOL_UDP, target->family);
 	struct sockaddr_storage storage;
 	socklen_t length = address_to_sockaddr(target, target->family, &storage);
+	int r = fd;
 
-	if (fd < 0)
-		return fd;
-	datagram_want_gro(fd);
+	if (r >= 0 && source->family != AF_UNSPEC)
+		r = socket_bind_source(fd, source);
+	if (r < 0)
+		return r;
+	datagram_want_gro(fd, !port->edits);
 	if (connect(fd, (struct sockaddr *)&storage, length) < 0)
 		return -errno;
 	return fd_take(&fd);
 }
 
-static struct udp_client *client_open(struct relay *relay, struct udp_port *port,
-				      const struct datagram *datagram)
+/* Who a datagram is from, whoever has brought it. */
+static const struct address *client_of(const struct datagram *datagram,
+				       const struct announcement *announced)
 {
-	OWNED_FD fd = open_backend(&port->route->target);
-	struct udp_client *client = fd < 0 ? NULL : slots_take(&relay->udp_clients);
+	return announced && announced->client.family != AF_UNSPEC ? &announced->client
+								  : &datagram->peer;
+}
 
-	if (!client)
+static struct udp_head *head_new(const struct introduction *introduction)
+{
+	struct udp_head *head = malloc(sizeof(*head) + introduction->bytes_count);
+
+	if (!head)
 		return NULL;
+	head->first_only = introduction->first_only;
+	head->length = (uint16_t)introduction->bytes_count;
+	memcpy(head->bytes, introduction->bytes, introduction->bytes_count);
+	return head;
+}
+
+/* Introduces the client, if the route does that. Returns 0 or -errno. */
+static int introduce(struct udp_client *client, const struct announcement *announced,
+		     struct address *ret_source)
+{
+	const struct relay_route *route = client->port->route;
+	struct visitor visitor = { .protocol = PROTOCOL_UDP,
+				   .session_id = client->id,
+				   .peer = client->peer,
+				   .host = client->local,
+				   .fd = -1,
+				   .announced = announced };
+	struct introduction introduction;
+	int r;
+
+	*ret_source = (struct address){ .family = AF_UNSPEC };
+	if (!route->introducer)
+		return 0;
+	visitor.host.port = client->port->number;
+	r = route->introducer->introduce(route->introducer->context, route->policy, &visitor,
+					 &introduction);
+	if (r < 0)
+		return r;
+	client->lease = introduction.lease;
+	*ret_source = introduction.source;
+	if (introduction.bytes_count > 0)
+		client->head = head_new(&introduction);
+	return introduction.bytes_count > 0 && !client->head ? -ENOMEM : 0;
+}
+
+static void client_init(struct relay *relay, struct udp_client *client, struct udp_port *port,
+			const struct datagram *datagram, const struct announcement *announced)
+{
+	client->fd = -1;
 	client->port = port;
-	client->client = datagram->peer;
+	client->peer = datagram->peer;
+	client->client = *client_of(datagram, announced);
 	client->id = relay_next_id(relay);
 	client->started_ns = relay->loop->now_ns;
 	client->local = datagram->local;
 	timeout_init(&client->idle);
-	if (loop_watch(relay->loop, fd, EPOLLIN,
+}
+
+static struct udp_client *client_open(struct relay *relay, struct udp_port *port,
+				      const struct datagram *datagram,
+				      const struct announcement *announced)
+{
+	struct udp_client *client = slots_take(&relay->udp_clients);
+	struct address source;
+
+	if (!client)
+		return NULL;
+	client_init(relay, client, port, datagram, announced);
+	if (introduce(client, announced, &source) == 0)
+		client->fd = open_backend(port, &source);
+	if (client->fd < 0 ||
+	    loop_watch(relay->loop, client->fd, EPOLLIN,
 		       loop_ref_to(relay->udp_client_kind, &client->slot)) < 0 ||
 	    udp_table_insert(relay, client) < 0) {
+		client_fini(client);
 		slots_give(&relay->udp_clients, client);
 		return NULL;
 	}
-	client->fd = fd_take(&fd);
 	return client;
 }
-
 static struct udp_client *client_new(struct relay *relay, struct udp_port *port,
-				     const struct datagram *datagram)
+				     const struct datagram *datagram,
+				     const struct announcement *announced)
 {
 	struct udp_client *client;
 
 	if (!make_room(relay))
 		return NULL;
-	client = client_open(relay, port, datagram);
+	client = client_open(relay, port, datagram, announced);
 	if (!client) {
 		budget_give(relay->budget, 1);
 		return NULL;
@@ -237,17 +325,31 @@ static void count_sent(struct relay_counters *counters, const struct datagram_se
 	counters->refused_datagrams += sent->refused;
 }
 
+/* Of datagrams that shall have one: each, or the first of the client. */
+static void add_heads(struct udp_client *client, struct datagram *datagrams, uint32_t count)
+{
+	const struct udp_head *head = client->head;
+
+	if (!head || (head->first_only && client->in_datagrams > 0))
+		return;
+	for (uint32_t i = 0; i < (head->first_only ? 1 : count); i++) {
+		datagrams[i].head = head->bytes;
+		datagrams[i].head_bytes = head->length;
+	}
+}
+
 /* Sends datagrams of one client, which are neighbours in the batch. */
 static void send_to_backend(struct relay *relay, struct udp_port *port, struct datagram *datagrams,
-			    uint32_t count)
+			    uint32_t count, const struct announcement *announced)
 {
 	struct relay_counters *counters = &port->route->counters;
 	struct udp_client *client = udp_table_find(relay, port, &datagrams[0].peer,
+						   client_of(&datagrams[0], announced),
 						   &datagrams[0].local);
 	struct datagram_sent sent;
 
 	if (!client)
-		client = client_new(relay, port, &datagrams[0]);
+		client = client_new(relay, port, &datagrams[0], announced);
 	if (!client) {
 		for (uint32_t i = 0; i < count; i++)
 			counters->dropped_datagrams += datagram_segments(&datagrams[i]);
@@ -259,8 +361,10 @@ static void send_to_backend(struct relay *relay, struct udp_port *port, struct d
 		datagrams[i].peer.family = AF_UNSPEC;
 		datagrams[i].local.family = AF_UNSPEC;
 	}
+	add_heads(client, datagrams, count);
 	datagram_send(client->fd, port->route->target.family, datagrams, count, &sent);
 	client->in_bytes += sent.sent_bytes;
+	client->in_datagrams += sent.sent;
 	count_sent(counters, &sent);
 	counters->in_datagrams += sent.sent;
 	counters->in_bytes += sent.sent_bytes;
@@ -269,6 +373,49 @@ static void send_to_backend(struct relay *relay, struct udp_port *port, struct d
 static bool same_client(const struct datagram *a, const struct datagram *b)
 {
 	return address_equal(&a->peer, &b->peer) && address_equal(&a->local, &b->local);
+}
+
+/* A datagram of a proxy that says whose it is. Those that do not are dropped. */
+static void receive_announced(struct relay *relay, struct udp_port *port, struct datagram *datagram)
+{
+	struct announcement announcement;
+	ssize_t length = port->route->introducer->read(datagram->bytes, datagram->length,
+						       &announcement);
+
+	if (length < 0) {
+		port->route->counters.dropped_datagrams++;
+		return;
+	}
+	datagram->bytes += length;
+	datagram->length -= (uint32_t)length;
+	send_to_backend(relay, port, datagram, 1, &announcement);
+}
+
+static bool is_announcing(const struct udp_port *port, const struct datagram *datagram)
+{
+	const struct relay_route *route = port->route;
+
+	return port->edits && route->introducer->expects(route->policy, &datagram->peer);
+}
+
+/* Deals with the first datagrams, and returns how many. */
+static uint32_t receive_some(struct relay *relay, struct udp_port *port, struct datagram *datagrams,
+			     uint32_t count)
+{
+	uint32_t same = 1;
+
+	if (port->edits && datagrams[0].segment_bytes != 0) { /* from before it did */
+		port->route->counters.dropped_datagrams += datagram_segments(&datagrams[0]);
+		return 1;
+	}
+	if (is_announcing(port, &datagrams[0])) {
+		receive_announced(relay, port, &datagrams[0]);
+		return 1;
+	}
+	while (same < count && same_client(&datagrams[0], &datagrams[same]))
+		same++;
+	send_to_backend(relay, port, datagrams, same, NULL);
+	return same;
 }
 
 void udp_port_receive(struct relay *relay, struct udp_port *port)
@@ -285,12 +432,9 @@ void udp_port_receive(struct relay *relay, struct udp_port *port)
 
 		if (received == -EAGAIN)
 			return;
-		for (uint32_t i = 1; i <= in->count; i++) {
-			if (i < in->count && same_client(&in->datagrams[first], &in->datagrams[i]))
-				continue;
-			send_to_backend(relay, port, &in->datagrams[first], i - first);
-			first = i;
-		}
+		while (first < in->count)
+			first += receive_some(relay, port, &in->datagrams[first],
+					      in->count - first);
 		if (received >= 0 && received < DATAGRAM_BATCH)
 			return;
 	}
@@ -322,6 +466,16 @@ static bool answer_work(void *context)
 	return false;
 }
 
+/* What the container has put before an answer, since it was asked that way. */
+static void strip_answer(const struct relay_route *route, struct datagram *datagram)
+{
+	size_t length = route->introducer->answers_with(route->policy, datagram->bytes,
+							datagram->length);
+
+	datagram->bytes += length;
+	datagram->length -= (uint32_t)length;
+}
+
 /* Returns whether there may be more. */
 static bool collect_answers(struct relay *relay, struct udp_client *client)
 {
@@ -345,8 +499,10 @@ static bool collect_answers(struct relay *relay, struct udp_client *client)
 	}
 	timeout_start(&client->idle, &relay->udp_idle, relay->loop);
 	for (uint32_t i = first; i < batch->count; i++) {
+		if (client->port->edits)
+			strip_answer(client->port->route, &batch->datagrams[i]);
 		client->out_bytes += batch->datagrams[i].length;
-		batch->datagrams[i].peer = client->client;
+		batch->datagrams[i].peer = client->peer;
 		batch->datagrams[i].local = client->local;
 	}
 	relay->udp_answering = client->port;

@@ -2,7 +2,8 @@
 /*
  * UDP sessions.
  *
- * A UDP client is whoever sends from one address and port to one address of ours. Each has a socket
+ * A UDP client is whoever sends from one address and port to one address of ours, or, where it is a
+ * proxy that announces clients, each of those. Each has a socket
  * of its own towards the container, connected, so that answers and ICMP errors find their way
  * without a look at their bytes, and so that its source port stays the same as long as it is not
  * idle for the whole timeout. Answers leave from the very address that the client has sent to.
@@ -22,6 +23,14 @@ struct udp_port {
 	int family;
 	uint16_t number; /* of the port */
 	struct relay_route *route;
+	bool edits; /* the route's introducer adds to datagrams, or reads them */
+};
+
+/* What goes before a client's datagrams. */
+struct udp_head {
+	bool first_only;
+	uint16_t length;
+	uint8_t bytes[];
 };
 
 struct udp_client {
@@ -29,17 +38,24 @@ struct udp_client {
 	int fd;
 	uint32_t next; /* in the same bucket: index + 1 */
 	struct udp_port *port;
-	struct address client;
-	struct address local; /* what the client sends to */
+	struct address peer;   /* whose datagrams it are */
+	struct address client; /* the same, or whom it has announced */
+	struct address local;  /* what the peer sends to */
+	struct udp_head *head; /* NULL: none */
+	uint32_t lease;	       /* the introducer's */
 	struct timeout idle;
 	uint64_t id;
 	uint64_t started_ns;
+	uint64_t in_datagrams;
 	uint64_t in_bytes, out_bytes; /* sent on; collected to be sent on */
 	struct session_meter meter;
 };
 
 /* Prepares the socket (bound, non-blocking) to be served, with room for bursts of many clients. */
 void udp_port_init(struct udp_port *port, int fd, struct relay_route *route);
+
+/* The policy of the route's introducer is another. */
+void udp_port_changed(struct udp_port *port);
 
 /* Carries the datagrams that wait on the port. Call it when the descriptor is readable. */
 void udp_port_receive(struct relay *relay, struct udp_port *port);

@@ -8,8 +8,10 @@
 
 #include "relay/udp.h"
 
+/* Who sends from `peer`, in the name of `client` (else the same), to `local`. */
 struct udp_client *udp_table_find(struct relay *relay, const struct udp_port *port,
-				  const struct address *client, const struct address *local);
+				  const struct address *peer, const struct address *client,
+				  const struct address *local);
 
 /* Returns 0, or -ENOMEM when there is no table and no memory for one. */
 int udp_table_insert(struct relay *relay, struct udp_client *client);

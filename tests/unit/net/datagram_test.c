@@ -277,7 +277,7 @@ static void equal_datagrams_leave_together(void **state)
 	static const uint32_t lengths[] = { 100, 100, 100, 100, 70 };
 
 	(void)state;
-	datagram_want_gro(server);
+	datagram_want_gro(server, true);
 	assert_int_equal(send_lengths(lengths, COUNT_OF(lengths)).sent, 5);
 	assert_int_equal(receive_one(server)->length, 470);
 	assert_int_equal(in.datagrams[0].segment_bytes, 100);
@@ -328,7 +328,7 @@ static void received_segments_can_be_told_apart(void **state)
 	uint32_t segments = 0, total = 0;
 
 	(void)state;
-	datagram_want_gro(server);
+	datagram_want_gro(server, true);
 	segmented.segment_bytes = 1000;
 	assert_int_equal(send_one(client, &segmented).sent, 3);
 	while (total < 2500) {
@@ -349,7 +349,7 @@ static void lone_datagram_has_no_segments(void **state)
 	struct datagram lone = datagram_to(&server_address, 1000);
 
 	(void)state;
-	datagram_want_gro(server);
+	datagram_want_gro(server, true);
 	send_one(client, &lone);
 	assert_int_equal(receive_one(server)->segment_bytes, 0);
 	assert_int_equal(datagram_segments(&in.datagrams[0]), 1);

@@ -7,6 +7,8 @@
 #include "net/socket.h"
 #include "relay/dial.h"
 
+static const struct address anywhere;
+
 static void errors_have_their_reasons(void **state)
 {
 	static const struct {
@@ -53,7 +55,7 @@ static void connects_without_blocking(void **state)
 	int listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &target), fd;
 
 	(void)state;
-	assert_int_equal(dial_start(PROTOCOL_TCP, &target, false, &fd), 0);
+	assert_int_equal(dial_start(PROTOCOL_TCP, &target, &anywhere, false, &fd), 0);
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	assert_int_equal(dial_finish(fd, PROTOCOL_TCP, &target, events_of(fd)), 0);
@@ -69,7 +71,7 @@ static void refusal_is_told(void **state)
 
 	(void)state;
 	close(listener);
-	r = dial_start(PROTOCOL_TCP, &target, false, &fd);
+	r = dial_start(PROTOCOL_TCP, &target, &anywhere, false, &fd);
 	if (r == 0)
 		r = dial_finish(fd, PROTOCOL_TCP, &target, events_of(fd));
 	assert_int_equal(r, -ECONNREFUSED);

@@ -35,7 +35,7 @@ static struct udp_client *add(uint32_t i)
 	struct udp_client *client = slots_take(&relay.udp_clients);
 
 	client->port = &port;
-	client->client = client_address(i);
+	client->peer = client->client = client_address(i);
 	client->local = address_of("203.0.113.1", 0);
 	assert_int_equal(udp_table_insert(&relay, client), 0);
 	return client;
@@ -45,7 +45,7 @@ static struct udp_client *find(uint32_t i)
 {
 	struct address client = client_address(i), local = address_of("203.0.113.1", 0);
 
-	return udp_table_find(&relay, &port, &client, &local);
+	return udp_table_find(&relay, &port, &client, &client, &local);
 }
 
 static void empty_table_finds_nothing(void **state)
@@ -66,10 +66,10 @@ static void client_is_found_by_all_of_its_key(void **state)
 	relay.udp_table.size = 1;
 	relay.udp_table.buckets[0] = client->slot.index + 1;
 	assert_ptr_equal(find(0), client);
-	assert_null(udp_table_find(&relay, &other_port, &address, &local));
-	assert_null(udp_table_find(&relay, &port, &address, &elsewhere));
+	assert_null(udp_table_find(&relay, &other_port, &address, &address, &local));
+	assert_null(udp_table_find(&relay, &port, &address, &address, &elsewhere));
 	address.port++;
-	assert_null(udp_table_find(&relay, &port, &address, &local));
+	assert_null(udp_table_find(&relay, &port, &address, &address, &local));
 }
 
 static void all_are_found_while_it_grows_and_shrinks(void **state)
