@@ -42,10 +42,7 @@ static uint64_t network(void)
 /* A message of an offer and a descriptor. */
 struct envelope {
 	struct iovec part;
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 	struct msghdr message;
 };
 
@@ -55,7 +52,7 @@ static void envelope_init(struct envelope *envelope, struct offer *offer)
 		.part = { .iov_base = offer, .iov_len = sizeof(*offer) },
 		.message = { .msg_iov = &envelope->part,
 			     .msg_iovlen = 1,
-			     .msg_control = &envelope->control,
+			     .msg_control = envelope->control,
 			     .msg_controllen = sizeof(envelope->control) },
 	};
 }

@@ -12,7 +12,7 @@ struct word {
 	uint8_t value;
 };
 
-static const struct word identity_kinds[] = {
+static const struct word kind_words[] = {
 	{ "none", 0 },
 	{ "pseudo-ipv4", IDENTITY_PSEUDO_IPV4 },
 	{ "proxy-v1", IDENTITY_PROXY_V1 },
@@ -21,7 +21,7 @@ static const struct word identity_kinds[] = {
 	{ NULL, 0 },
 };
 
-static const struct word identity_proxy_tlvs[] = {
+static const struct word tlv_words[] = {
 	{ "none", 0 },
 	{ "crc32c", PROXY_TLV_CRC32C },
 	{ "unique-id", PROXY_TLV_UNIQUE_ID },
@@ -29,21 +29,21 @@ static const struct word identity_proxy_tlvs[] = {
 	{ NULL, 0 },
 };
 
-static const struct word identity_udp_proxies[] = {
+static const struct word udp_proxy_words[] = {
 	{ "every", UDP_PROXY_EVERY },
 	{ "first", UDP_PROXY_FIRST },
 	{ "spp", UDP_PROXY_SPP },
 	{ NULL, 0 },
 };
 
-static const struct word identity_http_headers[] = {
+static const struct word http_header_words[] = {
 	{ "x-forwarded-for", HTTP_X_FORWARDED_FOR },
 	{ "x-real-ip", HTTP_X_REAL_IP },
 	{ "forwarded", HTTP_FORWARDED },
 	{ NULL, 0 },
 };
 
-static const struct word identity_http_others[] = {
+static const struct word http_other_words[] = {
 	{ "refuse", HTTP_OTHER_REFUSE },
 	{ "pass", HTTP_OTHER_PASS },
 	{ NULL, 0 },
@@ -214,6 +214,12 @@ static int set_prefixes(struct identity_prefixes *field, const struct key *key, 
 	return 0;
 }
 
+static int set_standard(char *field, const struct key *key)
+{
+	memset(field, 0, key->type == KEY_PREFIXES ? sizeof(struct identity_prefixes) : 1);
+	return 0;
+}
+
 int identity_set(struct identity *identity, const char *name, const char *text, struct error *err)
 {
 	const struct key *key = find(name);
@@ -222,29 +228,25 @@ int identity_set(struct identity *identity, const char *name, const char *text, 
 	if (!key)
 		return -ENOENT;
 	field += key->offset;
+	if (strcmp(text, key->standard) == 0)
+		return set_standard(field, key);
 	if (key->type == KEY_PREFIXES)
 		return set_prefixes((struct identity_prefixes *)(void *)field, key, text, err);
 	return set_words((uint8_t *)field, key, text, err);
-}
-
-void identity_init(struct identity *identity)
-{
-	struct error ignored;
-
-	memset(identity, 0, sizeof(*identity));
-	for (size_t i = 0; i < KEYS; i++)
-		(void)identity_set(identity, table[i].key, table[i].standard, &ignored);
 }
 
 static const char *format_words(uint8_t value, const struct key *key, char *buffer)
 {
 	size_t length = 0;
 
+	if (value == 0) {
+		(void)snprintf(buffer, IDENTITY_TEXT_MAX, "%s", key->standard);
+		return buffer;
+	}
 	buffer[0] = '\0';
 	for (const struct word *word = key->words; word->text; word++) {
 		bool is_there = key->type == KEY_WORD ? word->value == value
-						      : (word->value & value) != 0 ||
-								(value == 0 && word->value == 0);
+						      : (word->value & value) != 0;
 
 		if (is_there)
 			length += (size_t)snprintf(buffer + length, IDENTITY_TEXT_MAX - length,
@@ -292,7 +294,8 @@ bool identity_prefixes_contain(const struct identity_prefixes *prefixes,
 	return false;
 }
 
-int identity_check(const struct identity *identity, enum protocol protocol, struct error *err)
+int identity_check(const struct identity *identity, enum protocol protocol,
+		   const struct address *container, struct error *err)
 {
 	uint8_t kinds = identity->kinds;
 
@@ -311,7 +314,10 @@ int identity_check(const struct identity *identity, enum protocol protocol, stru
 		return error_set(err, -EINVAL,
 				 "identity: http is for tcp alone: with udp, choose pseudo-ipv4 or "
 				 "proxy-v2");
-	if ((kinds & IDENTITY_HTTP) && identity->http_headers == 0)
-		return error_set(err, -EINVAL, "http_headers: http needs one of them at least");
+	if ((kinds & IDENTITY_PSEUDO_IPV4) && container->family == AF_INET6)
+		return error_set(
+			err, -EINVAL,
+			"identity: pseudo-ipv4 is for containers with IPv4, and this one has "
+			"IPv6: leave it out, or choose proxy-v2 or http");
 	return 0;
 }

@@ -51,18 +51,16 @@ struct identity_prefixes {
 	struct prefix prefixes[IDENTITY_PREFIXES_MAX];
 };
 
+/* All zero is all default: identity none. */
 struct identity {
 	uint8_t kinds;
 	uint8_t proxy_tlvs;
 	uint8_t udp_proxy;
-	uint8_t http_headers;
+	uint8_t http_headers; /* 0: all; see identity_http_headers() */
 	uint8_t http_other;
 	struct identity_prefixes http_trust_from;
 	struct identity_prefixes accept_proxy_from;
 };
-
-/* The defaults: identity none. */
-void identity_init(struct identity *identity);
 
 /*
  * Sets one by its key, as "proxy_tlvs". Returns 0, -ENOENT where there is no such key, or -EINVAL
@@ -71,14 +69,27 @@ void identity_init(struct identity *identity);
 int identity_set(struct identity *identity, const char *key, const char *text, struct error *err);
 
 /*
- * Whether all of it can be done for that protocol, and together. Returns 0, or -EINVAL with a
- * sentence.
+ * Whether all of it can be done for that protocol and container, and together. Returns 0, or -EINVAL
+ * with a sentence.
  */
-int identity_check(const struct identity *identity, enum protocol protocol, struct error *err);
+int identity_check(const struct identity *identity, enum protocol protocol,
+		   const struct address *container, struct error *err);
+
+static inline uint8_t identity_http_headers(const struct identity *identity)
+{
+	return identity->http_headers != 0 ? identity->http_headers
+					   : HTTP_X_FORWARDED_FOR | HTTP_X_REAL_IP | HTTP_FORWARDED;
+}
+
+/* Whether it is none in every respect, so that a session is carried as it is. */
+static inline bool identity_is_none(const struct identity *identity)
+{
+	return identity->kinds == 0 && identity->accept_proxy_from.count == 0;
+}
 
 static inline bool identity_equal(const struct identity *a, const struct identity *b)
 {
-	/* both began with identity_init() or as zeros, so that no hole differs */
+	/* both began as zeros, so that no hole differs */
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 

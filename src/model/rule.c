@@ -46,7 +46,8 @@ int rule_compare_keys(const struct rule *a, const struct rule *b)
 
 bool rule_same_effect(const struct rule *a, const struct rule *b)
 {
-	return address_equal(&a->container, &b->container) && strcmp(a->name, b->name) == 0;
+	return address_equal(&a->container, &b->container) && strcmp(a->name, b->name) == 0 &&
+	       identity_equal(&a->identity, &b->identity);
 }
 
 const char *rule_id(const struct rule *rule, char buffer[RULE_ID_MAX])

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "model/identity.h"
 #include "net/address.h"
 #include "net/protocol.h"
 
@@ -29,6 +30,7 @@ struct rule {
 	enum rule_origin origin;
 	struct address host;
 	struct address container;
+	struct identity identity;
 	char name[RULE_NAME_MAX + 1]; /* for people; may be empty, and need not be unique */
 };
 

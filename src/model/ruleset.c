@@ -60,22 +60,17 @@ static int add_range(struct ruleset *set, const struct port_spec *spec, struct r
 	return 0;
 }
 
-int ruleset_add_spec(struct ruleset *set, const struct port_spec *spec,
-		     const struct address *container, enum rule_origin origin, const char *name,
+int ruleset_add_spec(struct ruleset *set, const struct port_spec *spec, const struct rule *like,
 		     struct error *err)
 {
-	struct rule rule = { .protocol = spec->protocol, .origin = origin };
-	int r = 0;
+	struct rule rule = *like;
+	int r;
 
-	rule.container = *container;
-	if (name)
-		r = rule_set_name(&rule, name, err);
-	if (r == 0 && port_spec_is_choice(spec))
-		r = error_set(err, -EINVAL,
-			      "ports %u-%u of the host for one port of the container: name one",
-			      spec->host_first, spec->host_last);
-	if (r < 0)
-		return r;
+	rule.protocol = spec->protocol;
+	if (port_spec_is_choice(spec))
+		return error_set(err, -EINVAL,
+				 "ports %u-%u of the host for one port of the container: name one",
+				 spec->host_first, spec->host_last);
 	if (!spec->any_host) {
 		rule.host = spec->host;
 		return add_range(set, spec, &rule, err);

@@ -134,6 +134,7 @@ void publisher_init(struct publisher *publisher, struct loop *loop, const struct
 
 	publisher->loop = loop;
 	publisher->observer = *observer;
+	publisher->introducer = NULL;
 	slots_init(&publisher->ports, sizeof(struct published_port), sizeof(struct published_port));
 	publisher->port_kind = loop_add_kind(loop, port_event, publisher);
 	timeout_queue_init(&publisher->resuming, loop, RESUME_NS, resume_expired, publisher);
@@ -183,6 +184,11 @@ static void socket_init(struct publisher *publisher, struct published_port *port
 	port->backlog_is_tuned = false;
 }
 
+static bool introduces(const struct publisher *publisher, const struct rule *rule)
+{
+	return publisher->introducer && !identity_is_none(&rule->identity);
+}
+
 static void port_init(struct publisher *publisher, struct published_port *port,
 		      const struct rule *rule, int fd)
 {
@@ -191,6 +197,9 @@ static void port_init(struct publisher *publisher, struct published_port *port,
 	port->fd = fd;
 	port->rule = *rule;
 	relay_route_init(&port->route, rule->protocol, &rule->container, port);
+	port->route.introducer = publisher->introducer;
+	port->route.policy = &port->rule.identity;
+	port->route.introduces = introduces(publisher, rule);
 	timeout_init(&port->drain);
 	port->burst = 1;
 	if (rule->host.port == 0) {
@@ -306,11 +315,21 @@ static bool moves(const struct published_port *port, const struct rule *rule)
 	return !address_equal(&port->rule.container, &rule->container);
 }
 
-static void change(struct published_port *port, const struct rule *rule)
+/* Whether a client of UDP is another one to the container from then on. */
+static bool concerns_clients(const struct published_port *port, const struct rule *rule)
+{
+	return moves(port, rule) || !identity_equal(&port->rule.identity, &rule->identity);
+}
+
+static void change(const struct publisher *publisher, struct published_port *port,
+		   const struct rule *rule)
 {
 	port->route.has_moved = port->route.has_moved || moves(port, rule);
 	port->route.target = rule->container;
 	port->rule = *rule;
+	port->route.introduces = introduces(publisher, rule);
+	if (rule->protocol == PROTOCOL_UDP && port->fd >= 0)
+		udp_port_changed(&port->udp);
 }
 
 void publisher_change_all(struct publisher *publisher, struct published_port *const *ports,
@@ -319,11 +338,11 @@ void publisher_change_all(struct publisher *publisher, struct published_port *co
 	if (count == 0)
 		return;
 	for (size_t i = 0; i < count; i++)
-		if (rules[i]->protocol == PROTOCOL_UDP && moves(ports[i], rules[i]))
+		if (rules[i]->protocol == PROTOCOL_UDP && concerns_clients(ports[i], rules[i]))
 			udp_end_clients(&publisher->relay, &ports[i]->route);
 	workers_pause(&publisher->workers);
 	for (size_t i = 0; i < count; i++)
-		change(ports[i], rules[i]);
+		change(publisher, ports[i], rules[i]);
 	workers_resume(&publisher->workers);
 }
 

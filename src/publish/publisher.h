@@ -54,6 +54,8 @@ struct publisher_observer {
 struct publisher {
 	struct loop *loop;
 	struct publisher_observer observer;
+	/* Tells containers who clients are. The owner sets it before the first port; NULL: nobody. */
+	const struct introducer *introducer;
 	struct slots ports;
 	uint8_t port_kind;
 	struct timeout_queue resuming;

@@ -189,7 +189,7 @@ static bool introduce(struct relay *relay, struct flow *flow, const struct annou
 	struct introduction introduction;
 	int r;
 
-	if (!introducer)
+	if (!flow->route->introduces)
 		return true;
 	r = introducer->introduce(introducer->context, flow->route->policy, &visitor,
 				  &introduction);
@@ -284,7 +284,7 @@ void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 	r = flow_watch(relay, flow, FLOW_CLIENT);
 	if (r < 0)
 		flow_end(relay, flow, END_NO_MEMORY, -r);
-	else if (route->introducer && route->introducer->expects(route->policy, client))
+	else if (route->introduces && route->introducer->expects(route->policy, client))
 		wait_for_announcement(relay, flow);
 	else if (introduce(relay, flow, NULL))
 		dial(relay, flow);

@@ -56,6 +56,7 @@ struct relay_route {
 	struct address target;
 	const struct introducer *introducer; /* NULL: none */
 	const void *policy;		     /* the introducer's */
+	bool introduces;		     /* new sessions are introduced, or announced */
 	bool has_moved; /* the target is not what it was once: that of a session may be another */
 	_Atomic uint8_t early_misses; /* clients in a row that had said nothing when accepted */
 	_Atomic bool withdrawn;

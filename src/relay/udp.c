@@ -58,7 +58,7 @@ void udp_port_changed(struct udp_port *port)
 {
 	const struct relay_route *route = port->route;
 
-	port->edits = route->introducer && route->introducer->edits_datagrams(route->policy);
+	port->edits = route->introduces && route->introducer->edits_datagrams(route->policy);
 	datagram_want_gro(port->fd, !port->edits);
 }
 
@@ -250,7 +250,7 @@ static int introduce(struct udp_client *client, const struct announcement *annou
 	int r;
 
 	*ret_source = (struct address){ .family = AF_UNSPEC };
-	if (!route->introducer)
+	if (!route->introduces)
 		return 0;
 	visitor.host.port = client->port->number;
 	r = route->introducer->introduce(route->introducer->context, route->policy, &visitor,

@@ -41,11 +41,13 @@ static void add(struct ruleset *to, const char *host, uint16_t port, const char 
 
 static int add_spec(const char *text, const char *name)
 {
-	struct address container = address_of("172.17.0.2", 0);
+	struct rule like = { .origin = RULE_FROM_API, .container = address_of("172.17.0.2", 0) };
 	struct port_spec spec;
 
+	if (name && rule_set_name(&like, name, &err) < 0)
+		return err.code;
 	assert_int_equal(port_spec_parse(text, &spec, &err), 0);
-	return ruleset_add_spec(&set, &spec, &container, RULE_FROM_API, name, &err);
+	return ruleset_add_spec(&set, &spec, &like, &err);
 }
 
 static void assert_rule(size_t index, const char *text)
@@ -181,13 +183,13 @@ static void there_is_a_bound(void **state)
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		struct port_spec spec;
-		struct address container = address_of("172.17.0.2", 0);
+		struct rule like = { .container = address_of("172.17.0.2", 0) };
 		int r;
 
 		assert_int_equal(port_spec_parse(i ? "1-65535:1-65535/udp" : "[::]:1-65535:1-65535",
 						 &spec, &err),
 				 0);
-		r = ruleset_add_spec(&set, &spec, &container, RULE_FROM_API, NULL, &err);
+		r = ruleset_add_spec(&set, &spec, &like, &err);
 		assert_int_equal(r, i ? -E2BIG : 0);
 	}
 	assert_string_equal(err.text, "more than 65536 rules");
