@@ -23,15 +23,22 @@ char *access_entry_text(const struct access_entry *entry, const struct timespec 
 	const struct session *session = &entry->end.session;
 	char time[TIMESTAMP_MAX], client[ADDRESS_TEXT_MAX], host[ADDRESS_TEXT_MAX];
 	char source[ADDRESS_TEXT_MAX], container[ADDRESS_TEXT_MAX];
+	char announcer[ADDRESS_TEXT_MAX];
+	bool is_announced = session->announcer.family != AF_UNSPEC;
 	char *line = NULL;
-	int length = asprintf(
-		&line, "%s %s %s %s %s %s in=%" PRIu64 " out=%" PRIu64 " duration=%.3f end=%s%s%s",
-		timestamp_format(when, time), protocol_name(entry->rule.protocol),
-		address_text(&session->client, client), address_text(&session->host, host),
-		address_text(&session->source, source),
-		address_text(&session->container, container), session->in_bytes, session->out_bytes,
-		seconds(&entry->end), end_reason_name(entry->end.reason),
-		entry->rule.name[0] ? " rule=" : "", entry->rule.name);
+	int length = asprintf(&line,
+			      "%s %s %s %s %s %s in=%" PRIu64 " out=%" PRIu64
+			      " duration=%.3f end=%s%s%s%s%s",
+			      timestamp_format(when, time), protocol_name(entry->rule.protocol),
+			      address_text(&session->client, client),
+			      address_text(&session->host, host),
+			      address_text(&session->source, source),
+			      address_text(&session->container, container), session->in_bytes,
+			      session->out_bytes, seconds(&entry->end),
+			      end_reason_name(entry->end.reason),
+			      entry->rule.name[0] ? " rule=" : "", entry->rule.name,
+			      is_announced ? " announcer=" : "",
+			      is_announced ? address_format(&session->announcer, announcer) : "");
 
 	return length < 0 ? NULL : line;
 }
@@ -41,15 +48,16 @@ json_t *access_entry_json(const struct access_entry *entry)
 	const struct session *session = &entry->end.session;
 	char id[RULE_ID_MAX];
 
-	return json_pack("{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:I, s:I, s:f, s:s}", "id",
-			 (json_int_t)session->id, "protocol", protocol_name(entry->rule.protocol),
-			 "rule", rule_id(&entry->rule, id), "name",
+	return json_pack("{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:o*, s:I, s:I, s:f, s:s}",
+			 "id", (json_int_t)session->id, "protocol",
+			 protocol_name(entry->rule.protocol), "rule",
+			 rule_label_id(&entry->rule, id), "name",
 			 entry->rule.name[0] ? entry->rule.name : NULL, "client",
 			 shown_address(&session->client), "host", shown_address(&session->host),
 			 "source", shown_address(&session->source), "container",
-			 shown_address(&session->container), "in_bytes",
-			 (json_int_t)session->in_bytes, "out_bytes", (json_int_t)session->out_bytes,
-			 "duration_s", seconds(&entry->end), "end",
+			 shown_address(&session->container), "announcer", shown_announcer(session),
+			 "in_bytes", (json_int_t)session->in_bytes, "out_bytes",
+			 (json_int_t)session->out_bytes, "duration_s", seconds(&entry->end), "end",
 			 end_reason_name(entry->end.reason));
 }
 

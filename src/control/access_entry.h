@@ -12,7 +12,7 @@
 
 struct access_entry {
 	struct session_end end; /* its route is not to be looked at */
-	struct rule rule;
+	struct rule_label rule;
 };
 
 /*

@@ -264,7 +264,7 @@ void access_log_put(struct access_log *log, const struct session_end *end, const
 		return;
 	}
 	entry->end = *end;
-	entry->rule = *rule;
+	rule_label(rule, &entry->rule);
 	queue_put(&log->queue, number);
 	/* after what was put is to be seen, as rest() looks for it after it has said that it sleeps */
 	atomic_thread_fence(memory_order_seq_cst);

@@ -53,6 +53,19 @@ json_t *shown_address(const struct address *address)
 					    : json_string(address_format(address, text));
 }
 
+json_t *shown_announcer(const struct session *session)
+{
+	return session->announcer.family == AF_UNSPEC ? NULL : shown_address(&session->announcer);
+}
+
+static const char *kinds_text(uint8_t kinds, char buffer[IDENTITY_TEXT_MAX])
+{
+	const struct identity identity = { .kinds = kinds };
+	const char *text = identity_format(&identity, "identity", buffer);
+
+	return text ? text : "none";
+}
+
 static const char *started_text(const struct session *session, uint64_t offset_ns,
 				char buffer[TIMESTAMP_MAX])
 {
@@ -64,21 +77,22 @@ static const char *started_text(const struct session *session, uint64_t offset_n
 json_t *shown_session(const struct session_shown *shown, uint64_t offset_ns, uint64_t now_ns)
 {
 	const struct session *session = &shown->session;
-	char id[RULE_ID_MAX], time[TIMESTAMP_MAX];
+	char id[RULE_ID_MAX], time[TIMESTAMP_MAX], kinds[IDENTITY_TEXT_MAX];
 	uint64_t age_ms = now_ns > session->started_ns ? (now_ns - session->started_ns) / NS_PER_MS
 						       : 0;
 
 	return json_pack(
-		"{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:s, "
-		"s:s}",
+		"{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:o*, s:s, s:s, s:f, s:I, s:I, s:I, s:I, "
+		"s:s, s:s}",
 		"id", (json_int_t)session->id, "protocol", protocol_name(shown->rule.protocol),
-		"rule", rule_id(&shown->rule, id), "name",
+		"rule", rule_label_id(&shown->rule, id), "name",
 		shown->rule.name[0] ? shown->rule.name : NULL, "client",
 		shown_address(&session->client), "host", shown_address(&session->host), "source",
 		shown_address(&session->source), "container", shown_address(&session->container),
-		"state", session_state_name(session->state), "started",
-		started_text(session, offset_ns, time), "age_s", (double)age_ms / 1e3, "in_bytes",
-		(json_int_t)session->in_bytes, "out_bytes", (json_int_t)session->out_bytes,
-		"in_bytes_s", (json_int_t)session->in_bytes_s, "out_bytes_s",
-		(json_int_t)session->out_bytes_s, "identity", "none", "path", "relay");
+		"announcer", shown_announcer(session), "state", session_state_name(session->state),
+		"started", started_text(session, offset_ns, time), "age_s", (double)age_ms / 1e3,
+		"in_bytes", (json_int_t)session->in_bytes, "out_bytes",
+		(json_int_t)session->out_bytes, "in_bytes_s", (json_int_t)session->in_bytes_s,
+		"out_bytes_s", (json_int_t)session->out_bytes_s, "identity",
+		kinds_text(shown->rule.identity_kinds, kinds), "path", "relay");
 }

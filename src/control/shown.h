@@ -14,6 +14,9 @@
 /* null where there is no such address. */
 json_t *shown_address(const struct address *address);
 
+/* The proxy that has said who a session's client is; NULL where there is none. */
+json_t *shown_announcer(const struct session *session);
+
 /* The counters, and the ends by reason, of which those that never happened are left out. */
 json_t *shown_counts(const struct relay_counts *counts);
 

@@ -197,7 +197,7 @@ static bool take(void *context, const struct session *session)
 	struct session_shown *shown = &listing->shown->sessions[listing->shown->count++];
 
 	shown->session = *session;
-	shown->rule = *rule_of(session);
+	rule_label(rule_of(session), &shown->rule);
 	return true;
 }
 

@@ -31,7 +31,7 @@ void ports_shown_free(struct ports_shown *ports);
 
 struct session_shown {
 	struct session session; /* its route may be gone: not to be looked at */
-	struct rule rule;
+	struct rule_label rule;
 };
 
 struct sessions_shown {

@@ -7,12 +7,15 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "model/identity.h"
+#include "model/pseudo.h"
 #include "net/address.h"
 
 enum setting_type {
 	SETTING_TEXT,
 	SETTING_CHOICE,
 	SETTING_DURATION,
+	SETTING_NUMBER,
 };
 
 struct setting {
@@ -40,10 +43,19 @@ static const struct setting table[] = {
 	  standard,                                          \
 	  least,                                             \
 	  most },
+#define NUMBER(field, standard, least, most, meaning) \
+	{ #field,                                     \
+	  SETTING_NUMBER,                             \
+	  offsetof(struct daemon_settings, field),    \
+	  sizeof(uint64_t),                           \
+	  #standard,                                  \
+	  #least,                                     \
+	  #most },
 #include "model/daemon_settings.def"
 #undef TEXT
 #undef CHOICE
 #undef DURATION
+#undef NUMBER
 };
 
 static const char *const formats[] = {
@@ -63,15 +75,30 @@ static int check_path(const struct setting *setting, const char *text, struct er
 	return error_set(err, -EINVAL, "%s: '%.80s' is no absolute path", setting->key, text);
 }
 
+static int check_identity(const char *text, struct error *err)
+{
+	struct identity identity = { .kinds = 0 };
+
+	return identity_set(&identity, "identity", text, err) < 0
+		       ? error_prefix(err, "drop_in_identity")
+		       : 0;
+}
+
 /* What a text must be besides short. */
 static int check_text(const struct setting *setting, const char *text, struct error *err)
 {
 	struct address address;
+	struct prefix pool;
 
 	if (strcmp(setting->key, "api_socket") == 0)
 		return check_path(setting, text, err);
-	if (strcmp(setting->key, "drop_in_socket") == 0)
+	if (strcmp(setting->key, "drop_in_socket") == 0 ||
+	    strcmp(setting->key, "pseudo_store") == 0)
 		return daemon_settings_is_off(text) ? 0 : check_path(setting, text, err);
+	if (strcmp(setting->key, "pseudo_pool") == 0)
+		return pseudo_parse_pool(text, &pool, err);
+	if (strcmp(setting->key, "drop_in_identity") == 0)
+		return check_identity(text, err);
 	if (strcmp(setting->key, "access_log") == 0) {
 		if (daemon_settings_is_off(text) || strcmp(text, "journal") == 0 ||
 		    strcmp(text, "stdout") == 0 || text[0] == '/')
@@ -142,6 +169,27 @@ static int set_duration(void *field, const struct setting *setting, const char *
 	return 0;
 }
 
+static uint64_t parsed_number(const char *text)
+{
+	uint64_t value = 0;
+
+	(void)text_parse_number(text, strlen(text), UINT32_MAX, &value);
+	return value;
+}
+
+static int set_number(void *field, const struct setting *setting, const char *text,
+		      struct error *err)
+{
+	uint64_t value;
+
+	if (text_parse_number(text, strlen(text), parsed_number(setting->most), &value) < 0 ||
+	    value < parsed_number(setting->least))
+		return error_set(err, -EINVAL, "%s: '%.40s' is not a number from %s to %s",
+				 setting->key, text, setting->least, setting->most);
+	memcpy(field, &value, sizeof(value));
+	return 0;
+}
+
 static int set(struct daemon_settings *settings, const struct setting *setting, const char *text,
 	       struct error *err)
 {
@@ -152,6 +200,8 @@ static int set(struct daemon_settings *settings, const struct setting *setting, 
 		return set_text(field, setting, text, err);
 	case SETTING_CHOICE:
 		return set_choice(field, setting, text, err);
+	case SETTING_NUMBER:
+		return set_number(field, setting, text, err);
 	default:
 		return set_duration(field, setting, text, err);
 	}
@@ -182,9 +232,11 @@ bool daemon_settings_equal(const struct daemon_settings *a, const struct daemon_
 #define TEXT(field, size, standard, meaning) equal = equal && strcmp(a->field, b->field) == 0;
 #define CHOICE(field, type, standard, meaning) equal = equal && a->field == b->field;
 #define DURATION(field, key, standard, least, most, meaning) equal = equal && a->field == b->field;
+#define NUMBER(field, standard, least, most, meaning) equal = equal && a->field == b->field;
 #include "model/daemon_settings.def"
 #undef TEXT
 #undef CHOICE
 #undef DURATION
+#undef NUMBER
 	return equal;
 }

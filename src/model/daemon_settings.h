@@ -17,10 +17,12 @@ struct daemon_settings {
 #define TEXT(field, size, standard, meaning) char field[size];
 #define CHOICE(field, type, standard, meaning) type field;
 #define DURATION(field, key, standard, least, most, meaning) uint64_t field;
+#define NUMBER(field, standard, least, most, meaning) uint64_t field;
 #include "model/daemon_settings.def"
 #undef TEXT
 #undef CHOICE
 #undef DURATION
+#undef NUMBER
 };
 
 /* The defaults. */

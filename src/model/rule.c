@@ -50,19 +50,38 @@ bool rule_same_effect(const struct rule *a, const struct rule *b)
 	       identity_equal(&a->identity, &b->identity);
 }
 
-const char *rule_id(const struct rule *rule, char buffer[RULE_ID_MAX])
+static const char *make_id(enum protocol protocol, const struct address *host,
+			   char buffer[RULE_ID_MAX])
 {
 	/* No secret: whoever sees the id sees the key. It is to be the same at every start. */
 	static const struct siphash_key known = { .k0 = 0, .k1 = 0 };
 	struct {
 		struct address host;
 		uint64_t protocol;
-	} key = { .host = rule->host, .protocol = rule->protocol };
+	} key = { .host = *host, .protocol = protocol };
 	uint64_t hash = siphash(&known, &key, sizeof(key));
 
 	(void)snprintf(buffer, RULE_ID_MAX, "%012llx",
 		       (unsigned long long)(hash & 0xffffffffffffULL));
 	return buffer;
+}
+
+const char *rule_id(const struct rule *rule, char buffer[RULE_ID_MAX])
+{
+	return make_id(rule->protocol, &rule->host, buffer);
+}
+
+void rule_label(const struct rule *rule, struct rule_label *ret)
+{
+	ret->host = rule->host;
+	ret->protocol = rule->protocol;
+	ret->identity_kinds = rule->identity.kinds;
+	memcpy(ret->name, rule->name, sizeof(ret->name));
+}
+
+const char *rule_label_id(const struct rule_label *label, char buffer[RULE_ID_MAX])
+{
+	return make_id(label->protocol, &label->host, buffer);
 }
 
 bool rule_has_id(const struct rule *rule, const char *id)

@@ -49,6 +49,17 @@ bool rule_same_effect(const struct rule *a, const struct rule *b);
 const char *rule_id(const struct rule *rule, char buffer[RULE_ID_MAX]);
 bool rule_has_id(const struct rule *rule, const char *id);
 
+/* What is told of a session's rule; a rule is much more, and there are many sessions. */
+struct rule_label {
+	struct address host;
+	enum protocol protocol;
+	uint8_t identity_kinds;
+	char name[RULE_NAME_MAX + 1];
+};
+
+void rule_label(const struct rule *rule, struct rule_label *ret);
+const char *rule_label_id(const struct rule_label *label, char buffer[RULE_ID_MAX]);
+
 /*
  * Sets the name. Returns 0, or -EINVAL with a sentence: letters, digits, '_', '.' and '-', beginning
  * with a letter or digit, at most RULE_NAME_MAX.

@@ -20,16 +20,29 @@ static void print_published(const json_t *rules)
 	}
 }
 
-int publish_detached(const char *const *ports, size_t ports_count, const char *container,
-		     const char *name)
+static json_t *encode(const struct publish_options *options, size_t i)
+{
+	json_t *rule = json_pack("{s:s, s:s, s:s*}", "publish", options->texts[i], "container",
+				 options->container_text, "name", options->name);
+	char buffer[IDENTITY_TEXT_MAX];
+
+	for (size_t key = 0; identity_keys[key]; key++) {
+		const char *text = identity_format(&options->identity, identity_keys[key], buffer);
+
+		if (text)
+			(void)json_object_set_new(rule, identity_keys[key], json_string(text));
+	}
+	return rule;
+}
+
+int publish_detached(const struct publish_options *options)
 {
 	json_t *body = json_array(), *answer;
 	struct error err;
 	int r;
 
-	for (size_t i = 0; i < ports_count; i++)
-		(void)json_array_append_new(body, json_pack("{s:s, s:s, s:s*}", "publish", ports[i],
-							    "container", container, "name", name));
+	for (size_t i = 0; i < options->specs_count; i++)
+		(void)json_array_append_new(body, encode(options, i));
 	r = client_request("POST", "/v1/rules", body, &answer, &err);
 	json_decref(body);
 	if (r != 0)

@@ -3,10 +3,9 @@
 #ifndef FAIRLEAD_APPS_CLI_DETACHED_H
 #define FAIRLEAD_APPS_CLI_DETACHED_H
 
-#include <stddef.h>
+#include "apps/cli/publish_options.h"
 
-/* Ports as they were written, a container's IP address, and a name or NULL. Returns the exit code. */
-int publish_detached(const char *const *ports, size_t ports_count, const char *container,
-		     const char *name);
+/* Returns the exit code. */
+int publish_detached(const struct publish_options *options);
 
 #endif

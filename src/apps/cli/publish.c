@@ -1,33 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fairlead publish: published ports without dockerd, in the foreground unless -d is given. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "apps/cli/command.h"
-#include "apps/cli/command_line.h"
 #include "apps/cli/detached.h"
+#include "apps/cli/publish_options.h"
 #include "apps/cli/summary.h"
 #include "apps/common/reporter.h"
 #include "base/log.h"
 #include "loop/signals.h"
-#include "model/port_spec.h"
 #include "net/socket.h"
 
-/* As many as a command line of usual length can hold. */
-#define SPECS_MAX 1024
-
 static struct publish {
-	struct port_spec specs[SPECS_MAX];
-	const char *texts[SPECS_MAX]; /* as they were written */
-	size_t specs_count;
-	struct address container;
-	bool detached;
-	const char *name;   /* of the daemon's rules */
-	const char *socket; /* the daemon's */
+	struct publish_options options;
 	struct settings settings;
 	struct loop loop;
 	struct signals signals;
@@ -35,125 +22,6 @@ static struct publish {
 	FILE *listening; /* what is said once all ports are there */
 	struct publisher publisher;
 } publish;
-
-static void print_help(void)
-{
-	printf("Usage:  fairlead publish -p [HOST-IP:]HOST-PORT[-END]:PORT[-END][/PROTOCOL] [-p ...] "
-	       "CONTAINER-IP\n\n"
-	       "Publish ports of a container, in the foreground until Ctrl-C, or by the daemon\n\n"
-	       "Without HOST-IP a port is published on 0.0.0.0 and [::]. "
-	       "An IPv6 HOST-IP stands in brackets.\n"
-	       "PROTOCOL is tcp (the default), udp or sctp.\n\n"
-	       "Options:\n"
-	       "  -p, --publish list   Publish a port or a range of ports\n"
-	       "  -d, --detach         Have fairleadd publish them, from now on\n"
-	       "      --name name      With -d: what the rules are called\n"
-	       "      --socket path    With -d: the daemon's socket (default\n"
-	       "                       " COMMAND_LINE_SOCKET ")\n"
-	       "  -h, --help           Print this text and quit\n\n"
-	       "Environment:\n");
-	(void)fflush(stdout);
-	settings_describe(STDOUT_FILENO);
-	printf("\nExamples:\n"
-	       "  fairlead publish -p 8080:80 172.17.0.2\n"
-	       "  fairlead publish -p 5353:53/udp -p '[2001:db8::2]:9000-9010:9000-9010' "
-	       "172.17.0.2\n");
-}
-
-static int usage_error(const char *text)
-{
-	(void)fprintf(stderr, "fairlead publish: %s\nSee 'fairlead publish --help'.\n", text);
-	return EXIT_USAGE;
-}
-
-static int usage_flag_error(const char *what, char *const argv[])
-{
-	char text[128];
-	const char *argument = argv[optind - 1];
-
-	if (optopt != 0 && (argument[0] != '-' || argument[1] != '-'))
-		(void)snprintf(text, sizeof(text), "%s: -%c", what, optopt);
-	else
-		(void)snprintf(text, sizeof(text), "%s: %.60s", what, argument);
-	return usage_error(text);
-}
-
-static int add_spec(const char *text, struct error *err)
-{
-	if (publish.specs_count == SPECS_MAX)
-		return error_set(err, -E2BIG, "more than %d -p options: use ranges", SPECS_MAX);
-	publish.texts[publish.specs_count] = text;
-	return port_spec_parse(text, &publish.specs[publish.specs_count++], err);
-}
-
-/* Returns -1 to go on, else the exit code. */
-static int parse_command_line(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "publish", required_argument, NULL, 'p' },
-		{ "detach", no_argument, NULL, 'd' },
-		{ "name", required_argument, NULL, 'n' },
-		{ "socket", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	struct error err;
-	int option;
-
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":p:dh", options, NULL)) != -1) {
-		switch (option) {
-		case 'p':
-			if (add_spec(optarg, &err) < 0)
-				return usage_error(err.text);
-			break;
-		case 'd':
-			publish.detached = true;
-			break;
-		case 'n':
-			publish.name = optarg;
-			break;
-		case 's':
-			publish.socket = optarg;
-			command_line_set_socket(optarg);
-			break;
-		case 'h':
-			print_help();
-			return EXIT_SUCCESS;
-		case ':':
-			return usage_flag_error("flag needs an argument", argv);
-		default:
-			return usage_flag_error("unknown flag", argv);
-		}
-	}
-	if (publish.name && !publish.detached)
-		return usage_error("--name is of the daemon's rules, and needs -d");
-	if (publish.socket && !publish.detached)
-		return usage_error("--socket is the daemon's, and needs -d");
-	if (publish.specs_count == 0)
-		return usage_error("nothing to publish: give a port with -p, like -p 8080:80");
-	if (optind == argc)
-		return usage_error("the container's IP address is missing, like 172.17.0.2");
-	if (argc - optind > 1)
-		return usage_error("more than one container address: give each container a "
-				   "command of its own");
-	if (address_parse_ip(argv[optind], &publish.container) < 0) {
-		(void)error_set(&err, -EINVAL,
-				"'%.60s' is no IP address (`docker inspect -f "
-				"'{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' NAME` "
-				"prints a container's)",
-				argv[optind]);
-		return usage_error(err.text);
-	}
-	if (!address_is_connectable(&publish.container)) {
-		(void)error_set(&err, -EINVAL, "nothing can connect to '%.60s'%s", argv[optind],
-				address_is_link_local(&publish.container)
-					? ": name the interface, as in fe80::2%eth0"
-					: "");
-		return usage_error(err.text);
-	}
-	return -1;
-}
 
 static bool is_published(const struct rule *rule)
 {
@@ -172,7 +40,8 @@ static struct published_port *add_port(const struct port_spec *spec, const struc
 	struct rule rule = { .protocol = spec->protocol,
 			     .origin = RULE_FROM_COMMAND,
 			     .host = *host,
-			     .container = publish.container };
+			     .container = publish.options.container,
+			     .identity = publish.options.identity };
 	struct published_port *port;
 
 	rule.host.port = host_port;
@@ -206,7 +75,7 @@ static void print_listening(const struct port_spec *spec, const struct address *
 {
 	char host[ADDRESS_TEXT_MAX], container[ADDRESS_TEXT_MAX];
 	char host_end[8] = "", container_end[8] = "";
-	struct address target = publish.container;
+	struct address target = publish.options.container;
 
 	target.port = spec->container_first;
 	if (host_last != host_first)
@@ -292,10 +161,10 @@ static int start(struct error *err)
 		return error_set(err, r, "epoll or signalfd: %s", error_name(r));
 	publisher_init(&publish.publisher, &publish.loop, &publish.settings, socket_raise_limit(),
 		       &observer);
-	for (size_t i = 0; i < publish.specs_count; i++) {
-		r = add_spec_ports(&publish.specs[i], err);
+	for (size_t i = 0; i < publish.options.specs_count; i++) {
+		r = add_spec_ports(&publish.options.specs[i], err);
 		if (r < 0)
-			return error_prefix(err, "-p %.60s", publish.texts[i]);
+			return error_prefix(err, "-p %.60s", publish.options.texts[i]);
 	}
 	return 0;
 }
@@ -305,14 +174,13 @@ int command_publish(int argc, char **argv)
 	struct error err;
 	char *listening = NULL;
 	size_t length;
-	int exit_code = parse_command_line(argc, argv);
+	int exit_code = publish_options_parse(argc, argv, &publish.options);
 	int r;
 
 	if (exit_code >= 0)
 		return exit_code;
-	if (publish.detached)
-		return publish_detached(publish.texts, publish.specs_count, argv[optind],
-					publish.name);
+	if (publish.options.detached)
+		return publish_detached(&publish.options);
 	publish.listening = open_memstream(&listening, &length);
 	if (!publish.listening || start(&err) < 0) {
 		(void)fprintf(stderr, "fairlead publish: %s\n",

@@ -30,10 +30,13 @@ static void defaults_are_there(void **state)
 	assert_int_equal(daemon_settings_set(&settings, #field, standard_text, &err), 0);
 #define DURATION(field, key, standard_text, least, most, meaning) \
 	assert_int_equal(daemon_settings_set(&settings, key, standard_text, &err), 0);
+#define NUMBER(field, standard_text, least, most, meaning) \
+	assert_int_equal(daemon_settings_set(&settings, #field, #standard_text, &err), 0);
 #include "model/daemon_settings.def"
 #undef TEXT
 #undef CHOICE
 #undef DURATION
+#undef NUMBER
 	assert_true(daemon_settings_equal(&settings, &standard));
 }
 
@@ -58,6 +61,12 @@ static void bad_values_are_told_and_change_nothing(void **state)
 		{ "api_socket", "" },
 		{ "drop_in_socket", "no" },
 		{ "access_log", "syslog" },
+		{ "drop_in_identity", "proxy" },
+		{ "pseudo_pool", "2001:db8::/32" },
+		{ "pseudo_pool", "224.0.0.0/4" },
+		{ "pseudo_client_length", "47" },
+		{ "pseudo_lease", "1" },
+		{ "pseudo_store", "pseudo.db" },
 		{ "access_log_format", "xml" },
 		{ "status_listen", "9469" },
 		{ "status_listen", "localhost:1" },
