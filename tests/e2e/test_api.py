@@ -74,7 +74,7 @@ def assert_described(method: str, path: str, status: int, text: str) -> None:
 
 def described_path(path: str) -> str:
     plain = path.partition("?")[0]
-    return re.sub(r"/(rules|sessions)/[^/]+$", r"/\1/{id}", plain)
+    return re.sub(r"/(rules|sessions|whois)/[^/]+$", r"/\1/{id}", plain)
 
 
 def call(daemon: Daemon, method: str, path: str, body: object = None) -> tuple[int, object]:
