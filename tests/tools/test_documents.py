@@ -22,6 +22,7 @@ DROP_IN_PAGE = ROOT / "man/fairlead-docker-proxy.8.scd"
 PUBLISH_PAGE = ROOT / "man/fairlead-publish.1.scd"
 COMMAND_PAGE = ROOT / "man/fairlead.1.scd"
 DAEMON_PAGE = ROOT / "man/fairleadd.8.scd"
+IDENTITY_PAGE = ROOT / "man/fairlead-identity.7.scd"
 CONFIG_PAGE = ROOT / "man/fairlead.json.5.scd"
 COLUMNS_MAX = 100
 README_LINES_MAX = 200
@@ -82,8 +83,26 @@ def settings() -> list[Setting]:
 def daemon_settings() -> list[tuple[str, str]]:
     """Each key with its default."""
     text = read(SRC / "model/daemon_settings.def")
-    rows = re.findall(r"^(?:TEXT|CHOICE)\((\w+), [\w ]+, \"([^\"]+)\"", text, re.M)
-    rows += re.findall(r"^DURATION\(\w+, \"(\w+)\", \"(\w+)\"", text, re.M)
+    row = (
+        r"^(?:(?:TEXT|CHOICE)\((?P<a>\w+), [\w ]+, \"(?P<b>[^\"]+)\""
+        r"|DURATION\(\w+, \"(?P<c>\w+)\", \"(?P<d>\w+)\"|NUMBER\((?P<e>\w+), (?P<f>\d+))"
+    )
+    found = [
+        (it["a"] or it["c"] or it["e"], it["b"] or it["d"] or it["f"])
+        for it in re.finditer(row, text, re.M)
+    ]
+    assert len(found) == len(re.findall(r"^[A-Z]+\(", text, re.M)) > 0
+    return found
+
+
+def identity_keys() -> list[tuple[str, str, str]]:
+    """Each key of a rule's identity, with its default and meaning."""
+    text = read(SRC / "model/identity.def")
+    rows = re.findall(r"^WORDS?\(\w+, (\w+), \w+, \"([^\"]+)\", \"([^\"]+)\"\)", text, re.M)
+    rows += [
+        (key, "none", meaning)
+        for key, meaning in re.findall(r"^PREFIXES\(\w+, (\w+), \"([^\"]+)\"\)", text, re.M)
+    ]
     assert len(rows) == len(re.findall(r"^[A-Z]+\(", text, re.M)) > 0
     return rows
 
@@ -160,6 +179,17 @@ def test_no_other_variable_is_named(path: str) -> None:
 def test_manual_has_every_setting_of_the_daemon_with_its_default() -> None:
     row = re.compile(r"^\*(\w+)\* \((\S+)\)$", re.M)
     assert row.findall(section(CONFIG_PAGE, "DAEMON")) == daemon_settings()
+
+
+def test_manual_has_every_key_of_the_identity_with_default_and_meaning() -> None:
+    row = re.compile(r"^\*(\w+)\* \(([\w,-]+)\)\n((?:\t.*\n)+)", re.M)
+    described = [
+        (key, standard, " ".join(text.split()).rstrip("."))
+        for key, standard, text in row.findall(section(IDENTITY_PAGE, "RULES"))
+    ]
+    assert described == [
+        (key, standard, meaning[0].upper() + meaning[1:]) for key, standard, meaning in identity_keys()
+    ]
 
 
 def test_manual_has_the_keys_of_all_other_settings() -> None:
