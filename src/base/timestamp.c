@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/timestamp.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 const char *timestamp_format(const struct timespec *when, char buffer[TIMESTAMP_MAX])
@@ -20,4 +21,19 @@ const char *timestamp_now(char buffer[TIMESTAMP_MAX])
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	return timestamp_format(&now, buffer);
+}
+
+int timestamp_parse(const char *text, uint64_t *ret_s)
+{
+	struct tm parts = { .tm_isdst = 0 };
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
+	time_t seconds;
+
+	if (!rest || rest[0] != 'Z' || rest[1] != '\0')
+		return -EINVAL;
+	seconds = timegm(&parts);
+	if (seconds < 0)
+		return -EINVAL;
+	*ret_s = (uint64_t)seconds;
+	return 0;
 }

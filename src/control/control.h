@@ -15,6 +15,7 @@
 #include "api/config.h"
 #include "control/events.h"
 #include "control/history.h"
+#include "identity/identities.h"
 #include "loop/mailbox.h"
 #include "publish/publisher.h"
 
@@ -27,6 +28,7 @@ struct control {
 	struct mailbox mailbox;
 	struct events events;
 	struct history history;
+	struct identities *identities;
 	struct rules *rules; /* the loop's thread's own */
 	struct access_log *access_log;
 	const char *version, *commit;

@@ -24,12 +24,14 @@ struct lease {
 static void listener_event(void *context, struct loop_ref ref, uint32_t events);
 static void lease_event(void *context, struct loop_ref ref, uint32_t events);
 
-int drop_ins_init(struct drop_ins *drop_ins, struct loop *loop, struct rules *rules, int listener)
+int drop_ins_init(struct drop_ins *drop_ins, struct loop *loop, struct rules *rules,
+		  const struct identity *identity, int listener)
 {
 	struct loop_ref ref = { .generation = 0 };
 
 	drop_ins->loop = loop;
 	drop_ins->rules = rules;
+	drop_ins->identity = *identity;
 	drop_ins->listener = listener;
 	drop_ins->paused = false;
 	slots_init(&drop_ins->leases, sizeof(struct lease), sizeof(struct lease));
@@ -152,8 +154,11 @@ static void take_port(struct drop_ins *drop_ins, struct lease *lease, struct rul
 		socket_local_address(fd, &local);
 		rule->host.port = local.port;
 	}
+	rule->identity = drop_ins->identity;
 	if (!is_socket_of(fd, rule)) {
 		refuse(&answer, "the socket is not that of the port");
+	} else if (identity_check(&rule->identity, rule->protocol, &rule->container, &err) < 0) {
+		refuse(&answer, err.text);
 	} else if (!rules_adopt(drop_ins->rules, rule, fd, &err)) {
 		refuse(&answer, err.text);
 	} else {
@@ -161,6 +166,8 @@ static void take_port(struct drop_ins *drop_ins, struct lease *lease, struct rul
 		lease->has_port = true;
 		lease->key = *rule;
 		answer.accepted = true;
+		/* nobody else could introduce its clients */
+		answer.holds = rule->identity.kinds != 0;
 	}
 	if (drop_in_answer(lease->fd, &answer) < 0 || !answer.accepted)
 		lease_end(drop_ins, lease);

@@ -14,6 +14,7 @@
 struct drop_ins {
 	struct loop *loop;
 	struct rules *rules;
+	struct identity identity; /* of all ports */
 	int listener;
 	uint8_t listener_kind, lease_kind;
 	struct slots leases;
@@ -21,9 +22,11 @@ struct drop_ins {
 };
 
 /*
- * Serves the listening socket, which is its own from then on. Returns 0 or -errno.
+ * Serves the listening socket, which is its own from then on. The ports get the identity; those that
+ * cannot have it are left to their drop-ins. Returns 0 or -errno.
  */
-int drop_ins_init(struct drop_ins *drop_ins, struct loop *loop, struct rules *rules, int listener);
+int drop_ins_init(struct drop_ins *drop_ins, struct loop *loop, struct rules *rules,
+		  const struct identity *identity, int listener);
 
 /* Ends all leases; the ports are left to the rules. */
 void drop_ins_fini(struct drop_ins *drop_ins);

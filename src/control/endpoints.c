@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/processors.h"
+#include "base/text.h"
 #include "control/handlers.h"
 #include "control/shown.h"
 
@@ -90,6 +91,26 @@ void answer_error(struct answer *answer, unsigned int status, const char *format
 	}
 }
 
+const char *request_query(const struct request *request, const char *name)
+{
+	const char *text = request->query(request->query_of, name);
+
+	return text && *text ? text : NULL;
+}
+
+bool request_number(const struct request *request, const char *name, uint64_t most, uint64_t usual,
+		    uint64_t *ret, struct answer *answer)
+{
+	const char *text = request_query(request, name);
+
+	*ret = usual;
+	if (!text || text_parse_number(text, strlen(text), most, ret) == 0)
+		return true;
+	answer_error(answer, 400, "%s=%.40s is not a number from 0 to %llu", name, text,
+		     (unsigned long long)most);
+	return false;
+}
+
 void answer_failure(struct answer *answer, const struct error *err)
 {
 	unsigned int status;
@@ -106,6 +127,7 @@ void answer_failure(struct answer *answer, const struct error *err)
 	case -EEXIST:
 	case -EADDRINUSE:
 	case -EBUSY:
+	case -EHOSTUNREACH:
 		status = 409;
 		break;
 	case -EACCES:

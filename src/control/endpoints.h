@@ -61,6 +61,16 @@ const struct endpoint *endpoint_find(const char *method, const char *path, const
 void endpoints_init(struct endpoints_context *context, struct control *control);
 void endpoints_fini(struct endpoints_context *context);
 
+/* The text of the query's parameter; NULL where it is not given, or empty. */
+const char *request_query(const struct request *request, const char *name);
+
+/*
+ * A number up to `most` of the query; `usual` where it is not given. Returns false where it is none,
+ * and has answered so.
+ */
+bool request_number(const struct request *request, const char *name, uint64_t most, uint64_t usual,
+		    uint64_t *ret, struct answer *answer);
+
 /* {"message": the sentence} with that status. */
 void answer_error(struct answer *answer, unsigned int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -6,6 +6,7 @@
  * it, and has the loop's thread carry it out; one change at a time.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "api/rules.h"
 #include "base/text.h"
@@ -173,6 +174,38 @@ static int check_new(const struct changing *changing, const struct ruleset *adde
 	return 0;
 }
 
+/* Whoever asks waits for it; further containers are left to identity_watch. */
+#define REACH_CHECKS_MAX 8
+
+static bool is_same_container(const struct rule *a, const struct rule *b)
+{
+	return a && memcmp(a->container.ip, b->container.ip, sizeof(a->container.ip)) == 0;
+}
+
+/*
+ * What rules with an identity need, before anything is changed; and whether their containers can do
+ * with it. Of one container, which may have many ports, that is asked once.
+ */
+static int prepare_identities(struct control *control, const struct ruleset *set, struct error *err)
+{
+	const struct rule *asked = NULL;
+	int checks = 0;
+
+	for (size_t i = 0; i < set->count; i++) {
+		const struct rule *rule = &set->rules[i];
+
+		if (identities_prepare(control->identities, &rule->identity, err) < 0)
+			return err->code;
+		if (!(rule->identity.kinds & IDENTITY_PSEUDO_IPV4) ||
+		    is_same_container(asked, rule) || checks++ == REACH_CHECKS_MAX)
+			continue;
+		asked = rule;
+		if (identities_reach(control->identities, rule, err) == POOL_REACH_NONE)
+			return err->code;
+	}
+	return 0;
+}
+
 static bool decode_body(const struct request *request, struct ruleset *ret, struct answer *answer)
 {
 	struct strict body = strict_document(request->body);
@@ -188,6 +221,8 @@ static bool decode_body(const struct request *request, struct ruleset *ret, stru
 	r = rules_decode(&body, RULE_FROM_API, ret, &err);
 	if (r == 0)
 		r = ruleset_sort(ret, &err);
+	if (r == 0)
+		r = prepare_identities(request->context->control, ret, &err);
 	if (r < 0)
 		answer_failure(answer, &err);
 	return r == 0;
@@ -276,6 +311,8 @@ static int decode_change(const struct request *request, struct rule *rule, struc
 	document = strict_document(whole);
 	ruleset_init(&one);
 	r = rules_decode_one(&document, RULE_FROM_API, &one, err);
+	if (r == 0)
+		r = prepare_identities(request->context->control, &one, err);
 	if (r == 0)
 		*rule = one.rules[0];
 	ruleset_fini(&one);

@@ -14,27 +14,6 @@
 #define LIMIT_USUAL 1000
 #define LIMIT_MOST 100000
 
-static const char *query(const struct request *request, const char *name)
-{
-	const char *text = request->query(request->query_of, name);
-
-	return text && *text ? text : NULL;
-}
-
-/* A number of the query; `usual` where it is not given. Returns false where it is none. */
-static bool query_number(const struct request *request, const char *name, uint64_t most,
-			 uint64_t usual, uint64_t *ret, struct answer *answer)
-{
-	const char *text = query(request, name);
-
-	*ret = usual;
-	if (!text || text_parse_number(text, strlen(text), most, ret) == 0)
-		return true;
-	answer_error(answer, 400, "%s=%.40s is not a number from 0 to %llu", name, text,
-		     (unsigned long long)most);
-	return false;
-}
-
 static int find_state(const char *name)
 {
 	for (int state = SESSION_CONNECTING; state <= SESSION_CLOSING; state++)
@@ -46,12 +25,12 @@ static int find_state(const char *name)
 static bool read_filter(const struct request *request, struct session_filter *ret,
 			struct answer *answer)
 {
-	const char *client = query(request, "client");
-	const char *protocol = query(request, "protocol");
-	const char *state = query(request, "state");
+	const char *client = request_query(request, "client");
+	const char *protocol = request_query(request, "protocol");
+	const char *state = request_query(request, "state");
 	enum protocol found;
 
-	*ret = (struct session_filter){ .rule = query(request, "rule"),
+	*ret = (struct session_filter){ .rule = request_query(request, "rule"),
 					.protocol = -1,
 					.state = -1 };
 	if (client && prefix_parse(client, &ret->client) < 0) {
@@ -92,7 +71,7 @@ static int compare_rates(const void *a, const void *b)
 
 static bool is_rate(const struct request *request)
 {
-	const char *sort = query(request, "sort");
+	const char *sort = request_query(request, "sort");
 
 	return sort && strcmp(sort, "rate") == 0;
 }
@@ -101,7 +80,7 @@ static bool is_rate(const struct request *request)
 static bool sort_as_asked(const struct request *request, struct sessions_shown *shown,
 			  struct answer *answer)
 {
-	const char *sort = query(request, "sort");
+	const char *sort = request_query(request, "sort");
 
 	if (!sort || strcmp(sort, "id") == 0)
 		return true;
@@ -109,7 +88,7 @@ static bool sort_as_asked(const struct request *request, struct sessions_shown *
 		answer_error(answer, 400, "sort=%.40s is neither id nor rate", sort);
 		return false;
 	}
-	if (query(request, "after")) {
+	if (request_query(request, "after")) {
 		answer_error(answer, 400, "after is of use with sort=id alone");
 		return false;
 	}
@@ -145,8 +124,8 @@ void handle_sessions(const struct request *request, struct answer *answer)
 	uint64_t limit, after;
 
 	if (!read_filter(request, &filter, answer) ||
-	    !query_number(request, "limit", LIMIT_MOST, LIMIT_USUAL, &limit, answer) ||
-	    !query_number(request, "after", INT64_MAX, 0, &after, answer))
+	    !request_number(request, "limit", LIMIT_MOST, LIMIT_USUAL, &limit, answer) ||
+	    !request_number(request, "after", INT64_MAX, 0, &after, answer))
 		return;
 	if (snapshot_sessions(request->context->control, &filter, &shown) < 0) {
 		answer_error(answer, 500, "no memory for a list of all sessions");
@@ -254,19 +233,33 @@ static size_t sum_up(struct sessions_shown *shown, struct client *clients)
 	return count;
 }
 
-static json_t *encode_client(const struct client *client)
+/* Its pseudo-IPv4 address, if it has one. */
+static const char *pseudo_of(const struct client *client, struct pseudo *pseudo,
+			     char buffer[ADDRESS_TEXT_MAX])
 {
-	char ip[ADDRESS_TEXT_MAX];
+	struct pseudo_assignment assignment;
 
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "ip", address_format_ip(&client->ip, ip),
-			 "sessions", (json_int_t)client->sessions, "in_bytes",
-			 (json_int_t)client->in_bytes, "out_bytes", (json_int_t)client->out_bytes,
-			 "in_bytes_s", (json_int_t)client->in_bytes_s, "out_bytes_s",
+	if (!pseudo || pseudo_find(pseudo, &client->ip, &assignment) < 0)
+		return NULL;
+	return address_format_ip(&assignment.pseudo, buffer);
+}
+
+static json_t *encode_client(const struct client *client, struct pseudo *pseudo)
+{
+	char ip[ADDRESS_TEXT_MAX], pseudo_ip[ADDRESS_TEXT_MAX];
+
+	return json_pack("{s:s, s:s*, s:I, s:I, s:I, s:I, s:I}", "ip",
+			 address_format_ip(&client->ip, ip), "pseudo_ipv4",
+			 pseudo_of(client, pseudo, pseudo_ip), "sessions",
+			 (json_int_t)client->sessions, "in_bytes", (json_int_t)client->in_bytes,
+			 "out_bytes", (json_int_t)client->out_bytes, "in_bytes_s",
+			 (json_int_t)client->in_bytes_s, "out_bytes_s",
 			 (json_int_t)client->out_bytes_s);
 }
 
 void handle_clients(const struct request *request, struct answer *answer)
 {
+	struct pseudo *pseudo = identities_pseudo(request->context->control->identities);
 	struct sessions_shown shown;
 	struct session_filter filter;
 	struct answer_list list;
@@ -275,7 +268,7 @@ void handle_clients(const struct request *request, struct answer *answer)
 	size_t count;
 
 	if (!read_filter(request, &filter, answer) ||
-	    !query_number(request, "limit", LIMIT_MOST, LIMIT_USUAL, &limit, answer))
+	    !request_number(request, "limit", LIMIT_MOST, LIMIT_USUAL, &limit, answer))
 		return;
 	if (snapshot_sessions(request->context->control, &filter, &shown) < 0) {
 		answer_error(answer, 500, "no memory for a list of all sessions");
@@ -284,9 +277,13 @@ void handle_clients(const struct request *request, struct answer *answer)
 	clients = calloc(shown.count + 1, sizeof(*clients));
 	count = clients ? sum_up(&shown, clients) : 0;
 	sessions_shown_free(&shown);
+	if (!clients) {
+		answer_error(answer, 500, "no memory for a list of all clients");
+		return;
+	}
 	answer_list_begin(&list, answer, "clients");
 	for (size_t i = 0; i < count && i < limit; i++)
-		answer_list_add(&list, encode_client(&clients[i]));
+		answer_list_add(&list, encode_client(&clients[i], pseudo));
 	answer_list_end(&list, json_pack("{s:I}", "total", (json_int_t)count));
 	free(clients);
 }

@@ -27,6 +27,10 @@ void handle_sessions(const struct request *request, struct answer *answer);
 void handle_session_end(const struct request *request, struct answer *answer);
 void handle_clients(const struct request *request, struct answer *answer);
 
+/* handle_identities.c */
+void handle_whois(const struct request *request, struct answer *answer);
+void handle_assignments(const struct request *request, struct answer *answer);
+
 /* metrics.c */
 void handle_metrics(const struct request *request, struct answer *answer);
 

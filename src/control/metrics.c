@@ -63,6 +63,37 @@ static void write_daemon(FILE *out, const struct control *control, const struct 
 	       "Lines of the access log that were left out", (double)control->log_dropped);
 }
 
+/* None where no rule has ever wanted such addresses. */
+static void write_identities(FILE *out, const struct control *control)
+{
+	struct pseudo *pseudo = identities_pseudo(control->identities);
+	struct pseudo_counts counts;
+
+	if (!pseudo)
+		return;
+	pseudo_count(pseudo, &counts);
+	number(out, "pseudo_ipv4_pool_addresses", "gauge", "Pseudo-IPv4 addresses that there are",
+	       (double)counts.pool_size);
+	number(out, "pseudo_ipv4_assignments", "gauge", "Clients that have such an address",
+	       (double)counts.assignments);
+	number(out, "pseudo_ipv4_in_use", "gauge", "Clients with such an address and open sessions",
+	       (double)counts.in_use);
+	number(out, "pseudo_ipv4_assigned_total", "counter", "Addresses given to new clients",
+	       (double)counts.assigned_total);
+	number(out, "pseudo_ipv4_reassigned_total", "counter",
+	       "Of those, addresses that had been another client's",
+	       (double)counts.reassigned_total);
+	head(out, "pseudo_ipv4_refused_total", "counter",
+	     "Clients that got none: all were in use, or the store was behind");
+	(void)fprintf(out, "fairlead_pseudo_ipv4_refused_total{reason=\"full\"} %" PRIu64 "\n",
+		      counts.refused_full_total);
+	(void)fprintf(out, "fairlead_pseudo_ipv4_refused_total{reason=\"behind\"} %" PRIu64 "\n",
+		      counts.refused_behind_total);
+	number(out, "pseudo_ipv4_store_errors_total", "counter",
+	       "Failed writes of the store, which are tried again",
+	       (double)counts.store_errors_total);
+}
+
 static void write_rules(FILE *out, const struct ports_shown *shown)
 {
 	char labels[LABELS_MAX];
@@ -195,6 +226,7 @@ void handle_metrics(const struct request *request, struct answer *answer)
 		return;
 	}
 	write_daemon(out, control, &shown);
+	write_identities(out, control);
 	write_rules(out, &shown);
 	write_counters(out, &shown);
 	write_ends(out, &shown);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/shown.h"
 
+#include <string.h>
+
 #include "api/rules.h"
 #include "base/clock.h"
 #include "base/timestamp.h"
@@ -51,6 +53,16 @@ json_t *shown_address(const struct address *address)
 
 	return address->family == AF_UNSPEC ? json_null()
 					    : json_string(address_format(address, text));
+}
+
+const char *shown_client_prefix(const struct prefix *client, char buffer[PREFIX_TEXT_MAX])
+{
+	uint8_t whole = client->family == AF_INET ? 32 : 128;
+
+	(void)prefix_format(client, buffer);
+	if (client->length == whole)
+		buffer[strcspn(buffer, "/")] = '\0';
+	return buffer;
 }
 
 json_t *shown_announcer(const struct session *session)

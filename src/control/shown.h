@@ -14,6 +14,9 @@
 /* null where there is no such address. */
 json_t *shown_address(const struct address *address);
 
+/* A client that has a pseudo-IPv4 address: a prefix, or an address where it is a single one. */
+const char *shown_client_prefix(const struct prefix *client, char buffer[PREFIX_TEXT_MAX]);
+
 /* The proxy that has said who a session's client is; NULL where there is none. */
 json_t *shown_announcer(const struct session *session);
 

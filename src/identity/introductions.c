@@ -169,12 +169,10 @@ static bool edits_datagrams(const void *policy)
 
 /* HTTP. */
 
-static int add_filter(const struct identity *identity, const struct visitor *visitor,
-		      struct introduction *ret)
+static int add_filter(const struct identity *identity, struct introduction *ret)
 {
 	const struct http_filter_parties parties = {
 		.client = ret->client,
-		.host = host_of(visitor),
 		.is_trusted = identity_prefixes_contain(&identity->http_trust_from, &ret->client),
 	};
 
@@ -207,7 +205,7 @@ static int introduce(void *context, const void *policy, const struct visitor *vi
 	if (r == 0 && (identity->kinds & (IDENTITY_PROXY_V1 | IDENTITY_PROXY_V2)))
 		r = add_bytes(introductions, identity, visitor, ret);
 	if (r == 0 && (identity->kinds & IDENTITY_HTTP))
-		r = add_filter(identity, visitor, ret);
+		r = add_filter(identity, ret);
 	if (r < 0)
 		take_back(introductions, ret);
 	return r;

@@ -15,6 +15,7 @@ int command_unpublish(int argc, char **argv);
 int command_ls(int argc, char **argv);
 int command_sessions(int argc, char **argv);
 int command_clients(int argc, char **argv);
+int command_whois(int argc, char **argv);
 int command_disconnect(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_stats(int argc, char **argv);

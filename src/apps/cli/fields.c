@@ -62,9 +62,10 @@ void field_print_json(const json_t *answer)
 void fields_rules_init(struct table *table)
 {
 	static const struct table_column columns[] = {
-		{ "ID", 4, false },	   { "NAME", 3, false },   { "PORT", 0, false },
-		{ "CONTAINER", 1, false }, { "ORIGIN", 6, false }, { "STATE", 5, false },
-		{ "SESSIONS", 2, true },   { "IN", 2, true },	   { "OUT", 2, true },
+		{ "ID", 4, false },	   { "NAME", 3, false },     { "PORT", 0, false },
+		{ "CONTAINER", 1, false }, { "IDENTITY", 2, false }, { "ORIGIN", 6, false },
+		{ "STATE", 5, false },	   { "SESSIONS", 2, true },  { "IN", 2, true },
+		{ "OUT", 2, true },
 	};
 
 	table_init(table, columns, sizeof(columns) / sizeof(columns[0]));
@@ -78,6 +79,7 @@ void fields_rules_add(struct table *table, const json_t *rule)
 				field_text(rule, "name"),
 				port,
 				field_text(rule, "container"),
+				field_text(rule, "identity"),
 				field_text(rule, "origin"),
 				field_text(rule, "state"),
 				field_count(counters, "open", sessions),
@@ -127,8 +129,9 @@ void fields_sessions_add(struct table *table, const json_t *session)
 void fields_clients_init(struct table *table)
 {
 	static const struct table_column columns[] = {
-		{ "CLIENT", 0, false }, { "SESSIONS", 0, true }, { "IN", 1, true },
-		{ "OUT", 1, true },	{ "IN/S", 0, true },	 { "OUT/S", 0, true },
+		{ "CLIENT", 0, false }, { "PSEUDO-IPV4", 2, false }, { "SESSIONS", 0, true },
+		{ "IN", 1, true },	{ "OUT", 1, true },	     { "IN/S", 0, true },
+		{ "OUT/S", 0, true },
 	};
 
 	table_init(table, columns, sizeof(columns) / sizeof(columns[0]));
@@ -139,11 +142,34 @@ void fields_clients_add(struct table *table, const json_t *client)
 	char sessions[FIELD_MAX], in[FIELD_MAX], out[FIELD_MAX];
 	char in_rate[FIELD_MAX], out_rate[FIELD_MAX];
 	const char *cells[] = { field_text(client, "ip"),
+				field_text(client, "pseudo_ipv4"),
 				field_count(client, "sessions", sessions),
 				field_size(client, "in_bytes", in),
 				field_size(client, "out_bytes", out),
 				field_rate(client, "in_bytes_s", in_rate),
 				field_rate(client, "out_bytes_s", out_rate) };
+
+	table_add(table, cells);
+}
+
+void fields_assignments_init(struct table *table)
+{
+	static const struct table_column columns[] = {
+		{ "PSEUDO-IPV4", 0, false }, { "CLIENT", 0, false },	{ "SESSIONS", 3, true },
+		{ "SINCE", 2, false },	     { "LAST SEEN", 1, false },
+	};
+
+	table_init(table, columns, sizeof(columns) / sizeof(columns[0]));
+}
+
+void fields_assignments_add(struct table *table, const json_t *assignment)
+{
+	char sessions[FIELD_MAX];
+	const char *cells[] = { field_text(assignment, "pseudo_ipv4"),
+				field_text(assignment, "client"),
+				field_count(assignment, "sessions", sessions),
+				field_text(assignment, "since"),
+				field_text(assignment, "last_seen") };
 
 	table_add(table, cells);
 }

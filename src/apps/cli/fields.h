@@ -33,4 +33,7 @@ void fields_sessions_add(struct table *table, const json_t *session);
 void fields_clients_init(struct table *table);
 void fields_clients_add(struct table *table, const json_t *client);
 
+void fields_assignments_init(struct table *table);
+void fields_assignments_add(struct table *table, const json_t *assignment);
+
 #endif

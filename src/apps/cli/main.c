@@ -22,6 +22,7 @@ static const struct command {
 	{ "ls", command_ls, "List the rules of the daemon" },
 	{ "sessions", command_sessions, "List the sessions that are open" },
 	{ "clients", command_clients, "List the clients that have sessions" },
+	{ "whois", command_whois, "Show who stands behind a pseudo-IPv4 address" },
 	{ "disconnect", command_disconnect, "End sessions" },
 	{ "top", command_top, "Show sessions, rules or clients live" },
 	{ "stats", command_stats, "Show what the daemon has carried" },

@@ -10,8 +10,12 @@
 #include "apps/cli/summary.h"
 #include "apps/common/reporter.h"
 #include "base/log.h"
+#include "identity/identities.h"
 #include "loop/signals.h"
 #include "net/socket.h"
+
+/* For how long an address is kept for a client that has gone. */
+#define LEASE_S (24 * 3600)
 
 static struct publish {
 	struct publish_options options;
@@ -20,6 +24,7 @@ static struct publish {
 	struct signals signals;
 	struct reporter reporter;
 	FILE *listening; /* what is said once all ports are there */
+	struct identities identities;
 	struct publisher publisher;
 } publish;
 
@@ -144,6 +149,24 @@ static void on_signal(void *context, int signal)
 	loop_stop(&publish.loop);
 }
 
+/* With a store of this process alone, which ends with it. */
+static int start_identities(struct error *err)
+{
+	const struct publish_options *options = &publish.options;
+	const struct pseudo_settings settings = { .pool = options->pool,
+						  .client_length = options->client_length,
+						  .lease_s = LEASE_S };
+	const struct rule rule = { .container = options->container, .identity = options->identity };
+	int r;
+
+	identities_init(&publish.identities, &settings, IDENTITIES_RUN_DIRECTORY);
+	publish.publisher.introducer = &publish.identities.introductions.introducer;
+	r = identities_prepare(&publish.identities, &options->identity, err);
+	if (r < 0 || !(options->identity.kinds & IDENTITY_PSEUDO_IPV4))
+		return r;
+	return identities_reach(&publish.identities, &rule, err) == POOL_REACH_NONE ? err->code : 0;
+}
+
 static int start(struct error *err)
 {
 	struct publisher_observer observer = reporter_observer(&publish.reporter, &publish.loop);
@@ -161,6 +184,9 @@ static int start(struct error *err)
 		return error_set(err, r, "epoll or signalfd: %s", error_name(r));
 	publisher_init(&publish.publisher, &publish.loop, &publish.settings, socket_raise_limit(),
 		       &observer);
+	r = start_identities(err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < publish.options.specs_count; i++) {
 		r = add_spec_ports(&publish.options.specs[i], err);
 		if (r < 0)
@@ -185,6 +211,7 @@ int command_publish(int argc, char **argv)
 	if (!publish.listening || start(&err) < 0) {
 		(void)fprintf(stderr, "fairlead publish: %s\n",
 			      publish.listening ? err.text : error_name(-ENOMEM));
+		identities_fini(&publish.identities);
 		return EXIT_FAILURE;
 	}
 	(void)fclose(publish.listening);
@@ -200,5 +227,6 @@ int command_publish(int argc, char **argv)
 	printf("\n");
 	summary_print(stdout, &publish.publisher);
 	publisher_fini(&publish.publisher);
+	identities_fini(&publish.identities);
 	return EXIT_SUCCESS;
 }

@@ -20,11 +20,13 @@
 #include "base/text.h"
 #include "control/access_log.h"
 #include "control/drop_ins.h"
+#include "control/identity_watch.h"
 #include "control/record.h"
 #include "control/reload.h"
 #include "control/rules.h"
 #include "control/server.h"
 #include "loop/signals.h"
+#include "model/pseudo.h"
 #include "net/socket.h"
 #include "net/unix_socket.h"
 
@@ -44,7 +46,9 @@ static struct daemon {
 	struct systemd systemd;
 	struct reporter reporter;
 	struct publisher publisher;
+	struct identities identities;
 	struct control control;
+	struct identity_watch *identity_watch;
 	struct rules rules;
 	struct drop_ins drop_ins;
 	bool has_drop_ins;
@@ -96,6 +100,7 @@ static void *stop_helpers(void *context)
 	(void)context;
 	server_stop(self.api);
 	server_stop(self.status);
+	identity_watch_stop(self.identity_watch);
 	control_call(&self.control, call_stop, &self.loop);
 	return NULL;
 }
@@ -222,6 +227,31 @@ static int start_loop(struct error *err)
 	return 0;
 }
 
+static void pseudo_troubled(void *context, const struct error *err)
+{
+	(void)context;
+	log_write(err->code < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "%s", err->text);
+}
+
+/* Before the configuration is moved: the texts stay where they are in the control's. */
+static void start_identities(void)
+{
+	const struct daemon_settings *settings = &self.control.config.daemon;
+	struct pseudo_settings pseudo = {
+		.client_length = (uint8_t)self.config.daemon.pseudo_client_length,
+		.lease_s = self.config.daemon.pseudo_lease_ns / NS_PER_S,
+		.history_s = self.config.daemon.pseudo_history_ns / NS_PER_S,
+		.troubled = pseudo_troubled,
+	};
+	struct error ignored; /* the configuration has been checked */
+
+	(void)pseudo_parse_pool(self.config.daemon.pseudo_pool, &pseudo.pool, &ignored);
+	if (!daemon_settings_is_off(self.config.daemon.pseudo_store))
+		pseudo.store = settings->pseudo_store;
+	identities_init(&self.identities, &pseudo, IDENTITIES_RUN_DIRECTORY);
+	self.publisher.introducer = &self.identities.introductions.introducer;
+}
+
 static int start_control(const char *config_path, struct error *err)
 {
 	struct publisher_observer observer = reporter_observer(&self.reporter, &self.loop);
@@ -234,6 +264,7 @@ static int start_control(const char *config_path, struct error *err)
 	observer.session_logged = on_session_logged;
 	publisher_init(&self.publisher, &self.loop, &self.config.settings, socket_raise_limit(),
 		       &observer);
+	start_identities();
 	r = control_init(&self.control, &self.loop, &self.publisher, &self.config);
 	if (r < 0)
 		return error_set(err, r, "eventfd: %s", error_name(r));
@@ -241,9 +272,19 @@ static int start_control(const char *config_path, struct error *err)
 	self.control.commit = FAIRLEAD_COMMIT;
 	self.control.config_path = config_path ? config_path : CONFIG_PATH;
 	self.control.rules = &self.rules;
+	self.control.identities = &self.identities;
 	rules_init(&self.rules, &self.publisher, &self.control.events, &keeper);
 	self.control.access_log = access_log_start(&self.control, err);
 	return self.control.access_log ? 0 : err->code;
+}
+
+static int prepare_identities(const struct ruleset *set, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < set->count && r == 0; i++)
+		r = identities_prepare(&self.identities, &set->rules[i].identity, err);
+	return r;
 }
 
 /* What the API had been told before: each by itself, so that one that fails does not stop others. */
@@ -259,7 +300,7 @@ static void publish_recorded(void)
 		struct ruleset one = { .rules = &recorded.rules[i], .count = 1 };
 		char text[RULE_TEXT_MAX];
 
-		if (rules_add(&self.rules, &one, &err) < 0)
+		if (prepare_identities(&one, &err) < 0 || rules_add(&self.rules, &one, &err) < 0)
 			log_write(LOG_LEVEL_ERROR, "the API's rule %s is left out: %s",
 				  rule_format(&recorded.rules[i], text), err.text);
 	}
@@ -269,9 +310,11 @@ static void publish_recorded(void)
 static int publish(struct error *err)
 {
 	struct rules_changed changed;
-	int r = rules_replace(&self.rules, RULE_FROM_FILE, &self.control.config.rules, &changed,
-			      err);
+	int r = prepare_identities(&self.control.config.rules, err);
 
+	if (r == 0)
+		r = rules_replace(&self.rules, RULE_FROM_FILE, &self.control.config.rules, &changed,
+				  err);
 	if (r == 0)
 		publish_recorded();
 	return r;
@@ -318,7 +361,9 @@ static int start_status(struct error *err)
 
 static int start_drop_ins(struct error *err)
 {
-	const char *path = self.control.config.daemon.drop_in_socket;
+	const struct daemon_settings *settings = &self.control.config.daemon;
+	const char *path = settings->drop_in_socket;
+	struct identity identity = { .kinds = 0 };
 	int fd = self.systemd.drop_in, r;
 
 	if (fd < 0 && daemon_settings_is_off(path))
@@ -327,11 +372,27 @@ static int start_drop_ins(struct error *err)
 		fd = unix_socket_listen(path, SOCK_SEQPACKET, 0600, (gid_t)-1, err);
 	if (fd < 0)
 		return fd;
-	r = drop_ins_init(&self.drop_ins, &self.loop, &self.rules, fd);
+	r = identity_set(&identity, "identity", settings->drop_in_identity, err);
+	if (r == 0)
+		r = identities_prepare(&self.identities, &identity, err);
+	if (r < 0)
+		return r;
+	r = drop_ins_init(&self.drop_ins, &self.loop, &self.rules, &identity, fd);
 	if (r < 0)
 		return error_set(err, r, "epoll_ctl: %s", error_name(r));
 	self.has_drop_ins = true;
 	return 0;
+}
+
+static void tell_of_identities(const struct error *err)
+{
+	log_write(LOG_LEVEL_WARNING, "%s", err->text);
+}
+
+static int start_identity_watch(struct error *err)
+{
+	self.identity_watch = identity_watch_start(&self.control, tell_of_identities, err);
+	return self.identity_watch ? 0 : err->code;
 }
 
 int daemon_start(const char *config_path, struct error *err)
@@ -355,6 +416,8 @@ int daemon_start(const char *config_path, struct error *err)
 		r = start_status(err);
 	if (r == 0)
 		r = start_drop_ins(err);
+	if (r == 0)
+		r = start_identity_watch(err);
 	if (r < 0)
 		return r;
 	systemd_drop_rest(&self.systemd);
@@ -373,6 +436,7 @@ int daemon_run(void)
 	if (self.has_drop_ins)
 		drop_ins_fini(&self.drop_ins);
 	publisher_fini(&self.publisher);
+	identities_fini(&self.identities);
 	access_log_stop(self.control.access_log);
 	systemd_fini(&self.systemd);
 	rules_fini(&self.rules);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Heads of HTTP/1 messages (RFC 9112): where they end, how the body behind them is framed, and one
+ * field after the other.
+ *
+ * A request passes only if everybody would read it alike, so this is stricter than the RFC where
+ * programs are known to differ: lines end with CR LF and nothing else, no control characters, no
+ * folded lines, no blank before a colon, one Content-Length of digits alone or one Transfer-Encoding
+ * that ends in chunked, one Host. Of answers the same is asked, but nothing comes of it if they are
+ * not so, except that they cannot be followed.
+ */
+#ifndef FAIRLEAD_WIRE_HTTP_HEAD_H
+#define FAIRLEAD_WIRE_HTTP_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum http_result {
+	HTTP_GOOD,
+	HTTP_MORE,	  /* so far it is good, and it has no end yet */
+	HTTP_BAD,	  /* malformed, or it can be read in more than one way */
+	HTTP_BAD_VERSION, /* HTTP, but neither 1.0 nor 1.1 */
+};
+
+enum http_framing {
+	HTTP_NO_BODY,	 /* as far as the head says */
+	HTTP_LENGTH,	 /* content_length bytes */
+	HTTP_CHUNKED,	 /* wire/http_chunk.h */
+	HTTP_UNTIL_CLOSE /* answers only */
+};
+
+enum http_method {
+	HTTP_METHOD_OTHER,
+	HTTP_METHOD_HEAD,
+	HTTP_METHOD_CONNECT,
+};
+
+struct http_head {
+	size_t length;	   /* with the empty line */
+	size_t line_bytes; /* of these, the first line */
+	uint8_t minor;	   /* of the version */
+	uint8_t method;	   /* enum http_method, of requests */
+	uint16_t status;   /* of answers */
+	uint8_t framing;   /* enum http_framing */
+	uint64_t content_length;
+	bool upgrades;	   /* Upgrade, and Connection: upgrade */
+	bool upgrades_h2c; /* to HTTP/2 */
+
+	/* While it is read. */
+	uint8_t hosts, lengths, encodings;
+	bool has_upgrade, has_connection_upgrade;
+};
+
+enum http_result http_request_parse(const uint8_t *bytes, size_t length, struct http_head *ret);
+enum http_result http_response_parse(const uint8_t *bytes, size_t length, struct http_head *ret);
+
+struct http_field {
+	const uint8_t *line; /* all of it, with CR LF */
+	size_t line_bytes;
+	const uint8_t *name;
+	size_t name_bytes;
+	const uint8_t *value; /* without blanks around it */
+	size_t value_bytes;
+};
+
+/*
+ * Reads the field at *at, a line in bytes[0..length). HTTP_GOOD: *at is behind it, and name_bytes is
+ * 0 for the empty line that ends a head.
+ */
+enum http_result http_field_next(const uint8_t *bytes, size_t length, size_t *at,
+				 struct http_field *ret);
+
+/* Whether that is the field's name, written in small letters; '_' counts as '-'. */
+bool http_field_is(const struct http_field *field, const char *name);
+
+/* The items of a comma-separated value, one after the other: *at is 0 at first. False at the end. */
+bool http_item_next(const struct http_field *field, size_t *at, const uint8_t **ret,
+		    size_t *ret_bytes);
+
+/* Whether those bytes are that word, in whatever letters. */
+bool http_word_is(const uint8_t *bytes, size_t length, const char *word);
+
+#endif
