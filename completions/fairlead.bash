@@ -41,7 +41,7 @@ _fairlead() {
 	--state) words='connecting open half-closed closing' ;;
 	--type) words='rule daemon session all' ;;
 	--rule) words=$(_fairlead_rules) ;;
-	--client | --limit | -n | --delay | --name | --drain | --publish | -p) return ;;
+	--client | --limit | -n | --delay | --name | --at | --drain | --publish | -p) return ;;
 	-d) [ "$command" = top ] && return ;;
 	esac
 	if [ -z "$words" ]; then

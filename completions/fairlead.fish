@@ -50,7 +50,7 @@ function __fairlead_complete
         case --rule
             __fairlead_rules
             return
-        case --client --limit -n --delay --name --drain --publish -p
+        case --client --limit -n --delay --name --at --drain --publish -p
             return
     end
     if test (basename $words[1]) = fairleadd

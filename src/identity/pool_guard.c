@@ -1,94 +1,201 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libnftables ends the process where it cannot open its socket, so it is asked nothing before the
+ * kernel has answered a question of our own, and then one context is kept: a check later on opens
+ * nothing.
+ */
 #include "identity/pool_guard.h"
 
 #include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "identity/netlink.h"
+
 #define COMMANDS_MAX 2048
-#define NAME_MAX_BYTES 48
 
-/* "fairlead_240_0_0_0_4" */
-static const char *name_of(const struct prefix *pool, char buffer[NAME_MAX_BYTES])
-{
-	(void)snprintf(buffer, NAME_MAX_BYTES, "fairlead_%u_%u_%u_%u_%u", pool->ip[0], pool->ip[1],
-		       pool->ip[2], pool->ip[3], pool->length);
-	return buffer;
-}
-
-/* Returns 0 or -1. What libnftables has to say of it goes to `said`, if that is not NULL. */
-static int run(const char *commands, char *said, size_t size)
-{
-	struct nft_ctx *context = nft_ctx_new(NFT_CTX_DEFAULT);
-	int r;
-
-	if (!context)
-		return -1;
-	(void)nft_ctx_buffer_output(context);
-	(void)nft_ctx_buffer_error(context);
-	r = nft_run_cmd_from_buffer(context, commands);
-	if (said)
-		(void)snprintf(said, size, "%s", nft_ctx_get_error_buffer(context));
-	nft_ctx_free(context);
-	return r == 0 ? 0 : -1;
-}
+/* Adding it first makes that no error where there is none. */
+#define DELETE "add table ip " POOL_GUARD_TABLE "\ndelete table ip " POOL_GUARD_TABLE "\n"
 
 /*
- * Fragments behind the first have no port by which their socket could be found, and come to nothing
- * without the first, which has.
+ * Both with the pool in place of %s. A header that is not all in a first fragment matches nothing, so
+ * whatever lets pass is said, and the rest ends in a refusal.
  */
-static void format(const struct prefix *pool, char commands[COMMANDS_MAX])
-{
-	char name[NAME_MAX_BYTES], text[PREFIX_TEXT_MAX];
+#define BY_SOCKETS                                                         \
+	DELETE                                                             \
+	"table ip " POOL_GUARD_TABLE " {\n"                                \
+	"  chain prerouting {\n"                                           \
+	"    type filter hook prerouting priority raw; policy accept;\n"   \
+	"    ip daddr %s goto pool comment \"pseudo-IPv4 addresses\"\n"    \
+	"  }\n"                                                            \
+	"  chain pool {\n"                                                 \
+	"    ip frag-off & 0x1fff != 0 accept comment \"not the first\"\n" \
+	"    tcp flags & (syn | ack) != syn accept comment \"no begin\"\n" \
+	"    meta l4proto tcp reject with tcp reset\n"                     \
+	"    socket wildcard 0 accept comment \"bound to this address\"\n" \
+	"    icmp type echo-reply accept comment \"to pool_reach\"\n"      \
+	"    meta l4proto udp reject with icmp type port-unreachable\n"    \
+	"    drop\n"                                                       \
+	"  }\n"                                                            \
+	"}\n"
 
-	(void)name_of(pool, name);
-	(void)prefix_format(pool, text);
-	(void)snprintf(commands, COMMANDS_MAX,
-		       "table ip %s\n"
-		       "delete table ip %s\n"
-		       "table ip %s {\n"
-		       "  comment \"pseudo-IPv4 addresses of Fairlead: fairlead-identity(7)\"\n"
-		       "  chain guard {\n"
-		       "    type filter hook prerouting priority raw; policy accept;\n"
-		       "    ip daddr != %s accept\n"
-		       "    socket wildcard 0 accept\n"
-		       "    ip frag-off & 0x1fff != 0 accept\n"
-		       "    icmp type { destination-unreachable, time-exceeded, parameter-problem,"
-		       " echo-reply } accept\n"
-		       "    counter drop\n"
-		       "  }\n"
-		       "}\n",
-		       name, name, name, text);
+/* Behind connection tracking (-200), and before translation (-100). */
+#define BY_TRACKING                                                         \
+	DELETE                                                              \
+	"table ip " POOL_GUARD_TABLE " {\n"                                 \
+	"  chain prerouting {\n"                                            \
+	"    type filter hook prerouting priority mangle; policy accept;\n" \
+	"    ip daddr %s goto pool comment \"pseudo-IPv4 addresses\"\n"     \
+	"  }\n"                                                             \
+	"  chain pool {\n"                                                  \
+	"    ct direction reply accept\n"                                   \
+	"    ct state related accept\n"                                     \
+	"    drop\n"                                                        \
+	"  }\n"                                                             \
+	"}\n"
+
+/* Asks the kernel for the table. Returns 0, -ENOENT, or what else it says. */
+static int find_table(void)
+{
+	char buffer[NETLINK_REQUEST_MAX];
+	void *header;
+	struct nlmsghdr *request = netlink_begin(buffer,
+						 (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE,
+						 NLM_F_ACK, sizeof(struct nfgenmsg), &header);
+
+	((struct nfgenmsg *)header)->nfgen_family = NFPROTO_IPV4;
+	mnl_attr_put_strz(request, NFTA_TABLE_NAME, POOL_GUARD_TABLE);
+	return netlink_ask(NETLINK_NETFILTER, request, NULL, NULL);
 }
 
-int pool_guard_add(const struct prefix *pool, struct error *err)
+static int cannot(int r, struct error *err)
 {
-	char commands[COMMANDS_MAX], said[160];
+	switch (r) {
+	case -EPERM:
+		return error_set(err, r,
+				 "pseudo-IPv4 addresses need a guard in nftables, and to set it "
+				 "this process needs CAP_NET_ADMIN");
+	case -EAFNOSUPPORT:
+		return error_set(
+			err, r,
+			"pseudo-IPv4 addresses need a guard in nftables, and this process "
+			"may not use netlink: add AF_NETLINK to RestrictAddressFamilies of "
+			"its unit");
+	case -EPROTONOSUPPORT:
+	case -EOPNOTSUPP:
+	case -EINVAL:
+		return error_set(err, -EOPNOTSUPP,
+				 "pseudo-IPv4 addresses need a guard in nftables, and this kernel "
+				 "has none: load the module nf_tables");
+	default:
+		return error_set(err, r, "the guard of pseudo-IPv4 addresses: nftables: %s",
+				 error_name(r));
+	}
+}
 
-	format(pool, commands);
-	if (run(commands, said, sizeof(said)) == 0)
+/* What nft(8) would say, up to the end of its first line. */
+static int failed(struct nft_ctx *nft, struct error *err)
+{
+	const char *said = nft_ctx_get_error_buffer(nft);
+	int length = (int)strcspn(said, "\n");
+
+	return error_set(err, -EOPNOTSUPP,
+			 "the guard of pseudo-IPv4 addresses cannot be set in nftables: %.*s",
+			 length < 150 ? length : 150, said);
+}
+
+static int open_context(struct nft_ctx **ret, struct error *err)
+{
+	int r = find_table();
+
+	if (r < 0 && r != -ENOENT)
+		return cannot(r, err);
+	*ret = nft_ctx_new(NFT_CTX_DEFAULT);
+	if (!*ret)
+		return cannot(-ENOMEM, err);
+	nft_ctx_output_set_flags(*ret, NFT_CTX_OUTPUT_STATELESS);
+	if (nft_ctx_buffer_output(*ret) == 0 && nft_ctx_buffer_error(*ret) == 0)
 		return 0;
-	said[strcspn(said, "\n")] = '\0'; /* the rest shows the place in the commands */
-	return error_set(
-		err, -EOPNOTSUPP,
-		"pseudo-ipv4 needs nftables with its socket expression (CONFIG_NFT_SOCKET), "
-		"and CAP_NET_ADMIN: %.120s",
-		said);
+	nft_ctx_free(*ret);
+	return cannot(-ENOMEM, err);
 }
 
-void pool_guard_remove(const struct prefix *pool)
+/* False also where it is not there. */
+static bool list_table(struct pool_guard *guard, char listed[POOL_GUARD_LISTED_MAX])
 {
-	char commands[COMMANDS_MAX], name[NAME_MAX_BYTES];
+	int length;
 
-	(void)snprintf(commands, sizeof(commands), "delete table ip %s\n", name_of(pool, name));
-	(void)run(commands, NULL, 0);
+	if (nft_run_cmd_from_buffer(guard->nft, "list table ip " POOL_GUARD_TABLE) != 0)
+		return false;
+	length = snprintf(listed, POOL_GUARD_LISTED_MAX, "%s",
+			  nft_ctx_get_output_buffer(guard->nft));
+	return length > 0 && length < POOL_GUARD_LISTED_MAX;
 }
 
-bool pool_guard_is_there(const struct prefix *pool)
+static int set_kind(struct pool_guard *guard, enum pool_guard_kind kind, struct error *err)
 {
-	char commands[COMMANDS_MAX], name[NAME_MAX_BYTES];
+	char commands[COMMANDS_MAX], pool[PREFIX_TEXT_MAX];
 
-	(void)snprintf(commands, sizeof(commands), "list chain ip %s guard\n", name_of(pool, name));
-	return run(commands, NULL, 0) == 0;
+	prefix_format(&guard->pool, pool);
+	if (kind == POOL_GUARD_SOCKETS)
+		(void)snprintf(commands, sizeof(commands), BY_SOCKETS, pool);
+	else
+		(void)snprintf(commands, sizeof(commands), BY_TRACKING, pool);
+	if (nft_run_cmd_from_buffer(guard->nft, commands) != 0)
+		return failed(guard->nft, err);
+	guard->kind = kind;
+	return list_table(guard, guard->listed) ? 0 : failed(guard->nft, err);
+}
+
+int pool_guard_open(struct pool_guard *guard, const struct prefix *pool, enum pool_guard_kind kind,
+		    struct error *err)
+{
+	int r;
+
+	guard->pool = *pool;
+	r = open_context(&guard->nft, err);
+	if (r < 0)
+		return r;
+	r = set_kind(guard, kind, err);
+	if (r < 0 && kind == POOL_GUARD_SOCKETS)
+		r = set_kind(guard, POOL_GUARD_TRACKING, err);
+	if (r < 0)
+		nft_ctx_free(guard->nft);
+	return r;
+}
+
+void pool_guard_close(struct pool_guard *guard)
+{
+	(void)nft_run_cmd_from_buffer(guard->nft, DELETE);
+	nft_ctx_free(guard->nft);
+}
+
+int pool_guard_check(struct pool_guard *guard, struct error *err)
+{
+	char listed[POOL_GUARD_LISTED_MAX];
+	int r;
+
+	if (list_table(guard, listed) && strcmp(listed, guard->listed) == 0)
+		return 0;
+	r = set_kind(guard, guard->kind, err);
+	return r < 0 ? r : 1;
+}
+
+int pool_guard_remove(struct error *err)
+{
+	struct nft_ctx *nft;
+	int r = find_table();
+
+	if (r == -ENOENT)
+		return 0;
+	r = open_context(&nft, err);
+	if (r < 0)
+		return r;
+	r = nft_run_cmd_from_buffer(nft, DELETE) == 0 ? 1 : failed(nft, err);
+	nft_ctx_free(nft);
+	return r;
 }

@@ -17,16 +17,30 @@ static int digit_of(uint8_t c)
 	return -1;
 }
 
-static bool is_extension(const uint8_t *bytes, size_t length)
+/*
+ * Nobody sends any but to see what becomes of them: names and values that are words, and no quoted
+ * texts, about whose inside programs do not agree.
+ */
+static bool is_extension(const uint8_t *bytes, size_t length, bool is_whole)
 {
+	bool in_word = false;
+
 	if (length == 0)
 		return true;
 	if (bytes[0] != ';')
 		return false;
-	for (size_t i = 0; i < length; i++)
-		if (bytes[i] < 0x20 || bytes[i] >= 0x7f)
+	for (size_t i = 0; i < length; i++) {
+		uint8_t c = bytes[i];
+		bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			       (c >= '0' && c <= '9') || c == '-' || c == '_';
+
+		if (!is_word && (i > 0 && !in_word))
 			return false;
-	return true;
+		if (!is_word && c != ';' && c != '=')
+			return false;
+		in_word = is_word;
+	}
+	return in_word || !is_whole;
 }
 
 enum http_result http_chunk_line(const uint8_t *bytes, size_t length, size_t *ret_line,
@@ -44,7 +58,7 @@ enum http_result http_chunk_line(const uint8_t *bytes, size_t length, size_t *re
 	while (digits < end && digit_of(bytes[digits]) >= 0 && digits <= DIGITS_MAX)
 		*ret_chunk = *ret_chunk << 4 | (uint64_t)digit_of(bytes[digits++]);
 	if ((digits == 0 && (end > 0 || feed)) || digits > DIGITS_MAX ||
-	    !is_extension(bytes + digits, end - digits))
+	    !is_extension(bytes + digits, end - digits, feed))
 		return HTTP_BAD;
 	if (!feed)
 		return seen < HTTP_CHUNK_LINE_MAX ? HTTP_MORE : HTTP_BAD;

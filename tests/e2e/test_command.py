@@ -149,7 +149,7 @@ def on_terminal(daemon: Daemon | Path, columns: int, *words: str, **env: str) ->
 
 def test_ls(daemon: Daemon, sessions: list[socket.socket]) -> None:
     rows = cells(output(daemon, "ls"))
-    assert rows[0] == "ID NAME PORT CONTAINER ORIGIN STATE SESSIONS IN OUT".split()
+    assert rows[0] == "ID NAME PORT CONTAINER IDENTITY ORIGIN STATE SESSIONS IN OUT".split()
     assert [row[1:] for row in rows[1:]] == [
         ["web", "0.0.0.0:8080/tcp", "127.0.0.1:80", "file", "listening", "1", "8B", "8B"],
         ["web", "[::]:8080/tcp", "127.0.0.1:80", "file", "listening", "1", "8B", "8B"],
@@ -202,7 +202,7 @@ def test_sessions_are_filtered(
 
 def test_clients(daemon: Daemon, sessions: list[socket.socket]) -> None:
     rows = cells(output(daemon, "clients"))
-    assert rows[0] == "CLIENT SESSIONS IN OUT IN/S OUT/S".split()
+    assert rows[0] == "CLIENT PSEUDO-IPV4 SESSIONS IN OUT IN/S OUT/S".split()
     assert sorted(row[:4] for row in rows[1:]) == [
         ["192.0.2.100", "1", "8B", "8B"],
         ["2001:db8::100", "2", "16B", "16B"],

@@ -80,8 +80,8 @@ def test_it_runs_with_few_rights(unit: Systemd) -> None:
     found = status(unit)
     user = unit.run("id", "-u", "fairlead").strip()
     assert found["Uid"].split() == [user] * 4
-    # CAP_NET_BIND_SERVICE and CAP_NET_ADMIN, and nothing else can be had
-    assert int(found["CapEff"], 16) == int(found["CapBnd"], 16) == 1 << 10 | 1 << 12
+    # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW, and nothing else can be had
+    assert int(found["CapEff"], 16) == int(found["CapBnd"], 16) == 1 << 10 | 1 << 12 | 1 << 13
     assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
     modes = unit.run("stat", "-c", "%n %a %U %G", "/run/fairlead/fairlead.sock")
     assert modes.strip() == "/run/fairlead/fairlead.sock 660 fairlead fairlead"

@@ -234,7 +234,7 @@ def test_manual_has_the_flags_of_the_drop_in() -> None:
     ids=["fairlead", "publish"],
 )
 def test_manual_has_the_flags_of_the_command(page: Path, words: list[str]) -> None:
-    options = re.findall(r"^ +(?:(-\w), )?(--\w+)", usage("fairlead", *words), re.M)
+    options = re.findall(r"^ +(?:(-\w), )?(--[\w-]+)", usage("fairlead", *words), re.M)
     assert len(options) > 1
     assert flags_of_page(page) == {flag for pair in options for flag in pair if flag}
 

@@ -36,6 +36,7 @@ static const struct option own_options[] = {
 #define OWN (sizeof(own_options) / sizeof(own_options[0]))
 #define IDENTITY_OPTIONS_MAX 16
 #define NAME_MAX_BYTES 32
+#define HELP_COLUMNS 92
 
 /* "proxy_tlvs" as a flag: "proxy-tlvs". */
 static const char *flag_of(const char *key, char buffer[NAME_MAX_BYTES])
@@ -47,19 +48,36 @@ static const char *flag_of(const char *key, char buffer[NAME_MAX_BYTES])
 	return buffer;
 }
 
+/* Indented, and broken between words where a line would be long. */
+static void print_wrapped(const char *text)
+{
+	int column = printf("         ");
+
+	while (*text) {
+		int length = (int)strcspn(text, " ");
+
+		if (column + 1 + length > HELP_COLUMNS)
+			column = printf("\n         ") - 1;
+		column += printf(" %.*s", length, text);
+		text += length + (int)strspn(text + length, " ");
+	}
+	printf("\n");
+}
+
 static void print_identity_help(void)
 {
 	char flag[NAME_MAX_BYTES];
 
 	printf("\nIdentity:\n");
-	for (size_t i = 0; identity_keys[i]; i++)
-		printf("      --%s list\n            %s (default %s)\n",
-		       flag_of(identity_keys[i], flag), identity_meaning(identity_keys[i]),
+	for (size_t i = 0; identity_keys[i]; i++) {
+		printf("      --%s list (%s)\n", flag_of(identity_keys[i], flag),
 		       identity_standard(identity_keys[i]));
-	printf("      --pseudo-pool prefix\n            where pseudo-IPv4 addresses are taken from, in the "
-	       "foreground (default " PSEUDO_POOL ")\n"
-	       "      --pseudo-client-length bits\n            how much of an IPv6 address is one client "
-	       "there (default 128)\n");
+		print_wrapped(identity_meaning(identity_keys[i]));
+	}
+	printf("      --pseudo-pool prefix (" PSEUDO_POOL ")\n"
+	       "          where pseudo-IPv4 addresses are taken from, in the foreground\n"
+	       "      --pseudo-client-length bits (128)\n"
+	       "          how much of an IPv6 address is one client there\n");
 }
 
 static void print_help(void)

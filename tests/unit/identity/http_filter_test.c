@@ -209,13 +209,13 @@ static const char mixed[] = GET
 	"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nGET / HTTP/"
 	"\r\n"
 	"PUT /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-	"5;a=\"b\"\r\nhello\r\n00C\r\nGET / HTTP/1\r\n0\r\nTrailer: x\r\n\r\n"
+	"5;a=b\r\nhello\r\n00C\r\nGET / HTTP/1\r\n0\r\nTrailer: x\r\n\r\n"
 	"HEAD / HTTP/1.0\r\n\r\n"
 	"DELETE /c HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
 static const char mixed_edited[] = GET OURS
 	"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n" OURS "GET / HTTP/"
 	"PUT /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n" OURS
-	"5;a=\"b\"\r\nhello\r\n00C\r\nGET / HTTP/1\r\n0\r\nTrailer: x\r\n\r\n"
+	"5;a=b\r\nhello\r\n00C\r\nGET / HTTP/1\r\n0\r\nTrailer: x\r\n\r\n"
 	"HEAD / HTTP/1.0\r\n" OURS "DELETE /c HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" OURS;
 
 static void each_request_of_a_connection_is_edited(void **state)
@@ -508,6 +508,8 @@ static const char *const refused[] = {
 	CHUNKED "00000000000000005\r\nhello\r\n0\r\n\r\n",
 	CHUNKED "5;a\nb\r\nhello\r\n0\r\n\r\n",
 	CHUNKED "5;a\rb\r\nhello\r\n0\r\n\r\n",
+	CHUNKED "5;a=\"b\"\r\nhello\r\n0\r\n\r\n",
+	CHUNKED "5;\r\nhello\r\n0\r\n\r\n",
 	CHUNKED "5,a\r\nhello\r\n0\r\n\r\n",
 	CHUNKED "0\r\nContent-Length: 5\r\n\r\n",
 	CHUNKED "0\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
