@@ -12,23 +12,35 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.daemon import Daemon
 from lab.lab import Lab, curl
-from lab.netns import HOST_IP4, HOST_IP6
+from lab.netns import CLIENT_IP6, HOST_IP4, HOST_IP6
 from lab.wait import wait_until
 
 pytest_plugins = ["lab.fixtures"]
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
-def daemon(lab: Lab) -> Iterator[Daemon]:
+def start_daemon(lab: Lab, **settings: str) -> Daemon:
     """On the engine's host, where the engine's proxies look for it."""
     folder = lab.engine.work / "fairleadd"
     folder.mkdir(exist_ok=True)
-    made = Daemon(folder, enter=lab.host.enter)
+    made = Daemon(folder, enter=lab.host.enter, daemon=settings)
     lab.engine.stop()
     lab.engine.start(env={"FAIRLEAD_HANDOVER": str(made.drop_in_socket)})
+    return made
+
+
+@pytest.fixture
+def daemon(lab: Lab) -> Iterator[Daemon]:
+    made = start_daemon(lab)
     yield made
     made.kill()
+
+
+@pytest.fixture
+def pseudo_daemon(lab: Lab) -> Iterator[Daemon]:
+    made = start_daemon(lab, drop_in_identity="pseudo-ipv4", pseudo_store="off")
+    yield made
+    made.stop()
 
 
 def rules(daemon: Daemon) -> list[tuple[str, str, str]]:
@@ -100,3 +112,21 @@ def test_udp_ports_are_handed_over(lab: Lab, daemon: Daemon) -> None:
     shown = daemon.get("/v1/sessions")["sessions"][0]
     assert (shown["protocol"], shown["in_bytes"], shown["out_bytes"]) == ("udp", 8, 18)
     assert shown["source"] == f"{source[0]}:{source[1]}"
+
+
+def test_containers_see_who_is_calling(lab: Lab, pseudo_daemon: Daemon) -> None:
+    """On the default bridge, and on a network of the user's."""
+    lab.docker("network", "create", "mine")
+    for name, port, network in (("plain", "8080", "bridge"), ("other", "8081", "mine")):
+        container = lab.run_webapp("--name", name, "--network", network, "-p", f"{port}:80")
+        wait_until(lambda: len(rules(pseudo_daemon)) == 2, "the ports are handed over")
+        page = curl(lab.client, f"http://[{HOST_IP6}]:{port}/")
+        host, remote = page.splitlines()
+        assert host == f"Hostname: {container[:12]}"
+        pseudo = remote.removeprefix("Remote IP: ")
+        assert int(pseudo.split(".")[0]) >= 240
+        assert pseudo_daemon.get(f"/v1/whois/{pseudo}")["client"] == CLIENT_IP6
+        assert curl(lab.host, f"http://[::1]:{port}/").startswith("Hostname")
+        lab.docker("rm", "--force", name)
+        wait_for_rules(pseudo_daemon)
+    lab.docker("network", "rm", "mine")
