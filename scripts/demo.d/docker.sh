@@ -15,6 +15,7 @@ begin() {
 	client=$name-client
 	terminal_link=fl$$-host
 	port=8080
+	identity_port=8091
 	container_ip=172.17.0.2
 	choose_outside
 	export DOCKER_HOST=unix://$work/docker.sock DOCKER_CONFIG=$work

@@ -20,6 +20,7 @@ begin() {
 	gateway_ip=${prefix%.0/16}.1
 	container_ip=${prefix%.0/16}.2
 	port=$(choose_port 8080 8081 8082 8090 18080 28080)
+	identity_port=$(choose_port 8091 8092 18091 28091)
 }
 
 start_container() {

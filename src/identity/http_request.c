@@ -127,7 +127,7 @@ static void expect_answer(struct http_filter *filter, enum http_kind kind)
 
 	if (filter->response_state == HTTP_LOST)
 		return;
-	filter->kinds[place] = kind;
+	filter->kinds[place] = (uint8_t)kind;
 	filter->outstanding++;
 }
 

@@ -187,13 +187,13 @@ int pool_guard_check(struct pool_guard *guard, struct error *err)
 
 int pool_guard_remove(struct error *err)
 {
-	struct nft_ctx *nft;
+	struct nft_ctx *nft = NULL;
 	int r = find_table();
 
 	if (r == -ENOENT)
 		return 0;
 	r = open_context(&nft, err);
-	if (r < 0)
+	if (r < 0 || !nft)
 		return r;
 	r = nft_run_cmd_from_buffer(nft, DELETE) == 0 ? 1 : failed(nft, err);
 	nft_ctx_free(nft);

@@ -87,10 +87,25 @@ static inline bool identity_is_none(const struct identity *identity)
 	return identity->kinds == 0 && identity->accept_proxy_from.count == 0;
 }
 
+/* Inline, as the drop-in compares rules, and has nothing else of this. */
+static inline bool identity_prefixes_equal(const struct identity_prefixes *a,
+					   const struct identity_prefixes *b)
+{
+	for (uint8_t i = 0; i < IDENTITY_PREFIXES_MAX; i++)
+		if (a->prefixes[i].family != b->prefixes[i].family ||
+		    a->prefixes[i].length != b->prefixes[i].length ||
+		    memcmp(a->prefixes[i].ip, b->prefixes[i].ip, sizeof(a->prefixes[i].ip)) != 0)
+			return false;
+	return a->count == b->count;
+}
+
 static inline bool identity_equal(const struct identity *a, const struct identity *b)
 {
-	/* both began as zeros, so that no hole differs */
-	return memcmp(a, b, sizeof(*a)) == 0;
+	return a->kinds == b->kinds && a->proxy_tlvs == b->proxy_tlvs &&
+	       a->udp_proxy == b->udp_proxy && a->http_headers == b->http_headers &&
+	       a->http_other == b->http_other &&
+	       identity_prefixes_equal(&a->http_trust_from, &b->http_trust_from) &&
+	       identity_prefixes_equal(&a->accept_proxy_from, &b->accept_proxy_from);
 }
 
 /* The value of a key as identity_set() takes it, or NULL for the default. Returns the buffer. */

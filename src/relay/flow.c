@@ -164,7 +164,7 @@ static void start_to_drain(struct relay *relay, struct flow *flow, int failed,
 	close_side(&flow->sides[failed], true);
 	flow->state = FLOW_DRAINING;
 	flow->failed_side = (uint8_t)failed;
-	flow->reason = reason;
+	flow->reason = (uint8_t)reason;
 	flow->error = error;
 	flow->unconfirmed_bytes = UINT32_MAX;
 	drain(relay, flow);

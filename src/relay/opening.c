@@ -222,7 +222,7 @@ static ssize_t read_announcement(struct relay *relay, struct flow *flow, struct 
 
 void opening_announced(struct relay *relay, struct flow *flow)
 {
-	struct announcement announcement;
+	struct announcement announcement = { .client = { .family = AF_UNSPEC } };
 	ssize_t length = read_announcement(relay, flow, &announcement);
 
 	if (length == -EAGAIN)

@@ -20,6 +20,7 @@
 /* Buffers looked at in one run, so that no session keeps others waiting for long. */
 #define ROUNDS_MAX 32
 
+/* NOLINTNEXTLINE(misc-redundant-expression): that they are the same is what is asserted */
 _Static_assert(FILTER_SEEN_MAX == PUMP_COPY_BYTES && FILTER_OUT_MAX == PUMP_COPY_BYTES,
 	       "pump_filter: both halves of the scratch buffer");
 

@@ -6,7 +6,7 @@
 /* One step of four bits. */
 #define BIT(value) (((value) >> 1) ^ (((value)&1u) ? POLYNOMIAL : 0u))
 #define NIBBLE(value) BIT(BIT(BIT(BIT(value))))
-#define NIBBLES4(first) NIBBLE(first), NIBBLE(first + 1), NIBBLE(first + 2), NIBBLE(first + 3)
+#define NIBBLES4(first) NIBBLE(first), NIBBLE((first) + 1), NIBBLE((first) + 2), NIBBLE((first) + 3)
 
 /* Headers have a hundred bytes or so: sixteen entries are enough, and made by the compiler. */
 static const uint32_t table[16] = { NIBBLES4(0u), NIBBLES4(4u), NIBBLES4(8u), NIBBLES4(12u) };

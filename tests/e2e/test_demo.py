@@ -148,6 +148,12 @@ def assert_transcript(demo: Demo, hostname: str, port: int = 8080) -> None:
     assert sorted(names) == ["Accept", "Host", "User-Agent"]
     assert f"Host: [2001:db8::2]:{port}" in headers
 
+    named = demo.after("curl http://[2001:db8::2]:8091/")
+    pseudo = re.search(rf"Hostname: {hostname}\nRemote IP: (2[45]\d\.\d+\.\d+\.\d+)\n", named)
+    assert pseudo, named
+    assert "X-Forwarded-For: 2001:db8::100\n" in named
+    assert re.search(rf"^{pseudo[1]} +2001:db8::100 ", demo.after(f"fairlead whois {pseudo[1]}"), re.M)
+
 
 def test_once_shows_the_transcript_and_leaves_nothing(machine: Machine) -> None:
     demo = Demo(machine, "--once")

@@ -177,7 +177,7 @@ static void make_table(struct option table[OWN + IDENTITY_OPTIONS_MAX + 1],
 	size_t count = OWN;
 
 	memcpy(table, own_options, sizeof(own_options));
-	for (size_t i = 0; identity_keys[i] && i < IDENTITY_OPTIONS_MAX; i++)
+	for (size_t i = 0; i < IDENTITY_OPTIONS_MAX && identity_keys[i]; i++)
 		table[count++] = (struct option){ .name = flag_of(identity_keys[i], names[i]),
 						  .has_arg = required_argument,
 						  .val = OPTION_IDENTITY + (int)i };
