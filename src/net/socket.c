@@ -150,12 +150,18 @@ static int bind_to(int fd, const struct address *address)
 	return errno == EADDRNOTAVAIL ? -ENONET : -errno;
 }
 
+/*
+ * The first that the kernel gives out by itself (net.ipv4.ip_local_port_range). Below are ports of
+ * services; one that is held here, at a client's wish, could not be bound on all addresses.
+ */
+#define EPHEMERAL_PORT_LEAST 32768
+
 int socket_bind_source(int fd, const struct address *source)
 {
 	struct address any_port = *source;
 	int r;
 
-	if (source->port != 0) {
+	if (source->port >= EPHEMERAL_PORT_LEAST) {
 		/* several connections may share it, to several containers */
 		(void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		r = bind_to(fd, source);

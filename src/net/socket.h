@@ -31,8 +31,8 @@ bool socket_has_ipv6(void);
 int socket_open(enum protocol protocol, int family);
 
 /*
- * Has a socket connect from that IPv4 address: from its port, unless that is 0, or taken, or needs
- * a privilege (then any). Returns 0 or -errno: -ENONET where this host has no such address.
+ * Has a socket connect from that IPv4 address: from its port, unless that is taken, or below 32768
+ * (then from any). Returns 0 or -errno: -ENONET where this host has no such address.
  */
 int socket_bind_source(int fd, const struct address *source);
 

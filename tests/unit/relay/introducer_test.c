@@ -264,12 +264,12 @@ static void source_is_what_was_said(void **state)
 
 	(void)state;
 	policy.source = "127.0.0.9";
-	policy.source_port = 23456;
+	policy.source_port = 43456;
 	accept_client();
 	backend = accept_from(backend_listener, 0);
 	socket_peer_address(backend, &peer);
 	assert_int_equal(peer.ip[3], 9);
-	assert_int_equal(peer.port, 23456);
+	assert_int_equal(peer.port, 43456);
 }
 
 static void port_that_is_taken_gives_way_to_another(void **state)
@@ -279,7 +279,7 @@ static void port_that_is_taken_gives_way_to_another(void **state)
 
 	(void)state;
 	policy.source = "127.0.0.9";
-	policy.source_port = 23457;
+	policy.source_port = 43457;
 	accept_client();
 	first = accept_from(backend_listener, 0);
 	close(client);
@@ -288,7 +288,7 @@ static void port_that_is_taken_gives_way_to_another(void **state)
 	backend = accept_from(backend_listener, 0);
 	socket_peer_address(backend, &peer);
 	assert_int_equal(peer.ip[3], 9);
-	assert_int_not_equal(peer.port, 23457);
+	assert_int_not_equal(peer.port, 43457);
 	close(first);
 }
 
