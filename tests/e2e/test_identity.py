@@ -334,6 +334,64 @@ def test_haproxy_reads_our_headers(
         assert re.fullmatch(r"[0-9a-f]{16}-[0-9a-f]+", said[2])
 
 
+SENDER = """
+global
+    maxconn 100
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+listen sender
+    bind [::1]:7000
+    source [{source}]
+    server fairlead [{host}]:8080 {how}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
+@pytest.mark.parametrize(
+    "how", ["send-proxy", "send-proxy-v2 proxy-v2-options crc32c,unique-id", "send-proxy-v2"]
+)
+def test_headers_of_haproxy_are_read(
+    lab: Lab, daemon: Daemon, tmp_path: Path, how: str
+) -> None:
+    publish(daemon, "8080:80", "proxy-v1", accept_proxy_from=CLIENT_IP6)
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(SENDER.format(host=HOST_IP6, source=CLIENT_IP6, how=how))
+    sender = subprocess.Popen([*lab.client.enter, "haproxy", "-q", "-db", "-f", config])
+    try:
+        wait_until(lambda: ":7000 " in lab.client.run("ss", "-ltn"), "haproxy to listen", 10)
+        with TcpBackend(lab.box.net, 80), lab.client.connect("::1", 7000) as client:
+            own = client.getsockname()[1]
+            client.sendall(b"hello")
+            got = b""
+            while not got.endswith(b"hello"):
+                got += client.recv(1000)
+            shown = daemon.get("/v1/sessions")["sessions"]
+    finally:
+        sender.terminate()
+        sender.wait(10)
+    assert got == b"PROXY TCP6 ::1 ::1 %d 7000\r\nhello" % own
+    assert [it["client"] for it in shown] == [f"[::1]:{own}"]
+
+
+def test_one_client_can_be_banned_and_not_its_neighbour(lab: Lab, daemon: Daemon) -> None:
+    publish(daemon, "8080:80", "pseudo-ipv4")
+    with Peers(lab, 80):
+        banned = seen_by(lab, 8080, CLIENT_IP6)[0]
+        lab.box.run("nft", "add table ip bans")
+        hook = "{ type filter hook input priority 0 ; }"
+        lab.box.run("nft", f"add chain ip bans input {hook}")
+        lab.box.run("nft", f"add rule ip bans input ip saddr {banned} meta l4proto tcp reject with tcp reset")
+        try:
+            with connect(lab, 8080, CLIENT_IP6) as session, pytest.raises(ConnectionResetError):
+                session.recv(1)
+            assert seen_by(lab, 8080, other_client(lab))[0] != banned
+        finally:
+            lab.box.run("nft", "delete table ip bans")
+
+
 def serve_http(listener: socket.socket, seen: list[bytes]) -> None:
     """Answers each request of one connection with its number; keeps heads and bodies."""
     session, _ = listener.accept()

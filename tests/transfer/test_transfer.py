@@ -215,7 +215,8 @@ def test_without_pipes(threads: int, descriptors: int, sessions: int) -> None:
     with proxy_with(descriptors, threads) as proxy:
         before = proxy.pipes()  # what was handed down to it
         transfer("--sessions", sessions, "--up", 32 * MIB, "--down", 32 * MIB)
-        assert proxy.pipes() == before
+        # who is left at the end may have some in the place of those who have gone
+        assert proxy.pipes() - before <= 2 * (sessions - 1)
 
 
 def test_few_pipes_for_many() -> None:
