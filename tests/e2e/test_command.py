@@ -151,9 +151,9 @@ def test_ls(daemon: Daemon, sessions: list[socket.socket]) -> None:
     rows = cells(output(daemon, "ls"))
     assert rows[0] == "ID NAME PORT CONTAINER IDENTITY ORIGIN STATE SESSIONS IN OUT".split()
     assert [row[1:] for row in rows[1:]] == [
-        ["web", "0.0.0.0:8080/tcp", "127.0.0.1:80", "file", "listening", "1", "8B", "8B"],
-        ["web", "[::]:8080/tcp", "127.0.0.1:80", "file", "listening", "1", "8B", "8B"],
-        ["dns", "[::]:5353/udp", "127.0.0.1:53", "file", "listening", "1", "8B", "8B"],
+        ["web", "0.0.0.0:8080/tcp", "127.0.0.1:80", "none", "file", "listening", "1", "8B", "8B"],
+        ["web", "[::]:8080/tcp", "127.0.0.1:80", "none", "file", "listening", "1", "8B", "8B"],
+        ["dns", "[::]:5353/udp", "127.0.0.1:53", "none", "file", "listening", "1", "8B", "8B"],
     ]
     ids = output(daemon, "ls", "--quiet").split()
     assert ids == [row[0] for row in rows[1:]]
@@ -203,9 +203,9 @@ def test_sessions_are_filtered(
 def test_clients(daemon: Daemon, sessions: list[socket.socket]) -> None:
     rows = cells(output(daemon, "clients"))
     assert rows[0] == "CLIENT PSEUDO-IPV4 SESSIONS IN OUT IN/S OUT/S".split()
-    assert sorted(row[:4] for row in rows[1:]) == [
-        ["192.0.2.100", "1", "8B", "8B"],
-        ["2001:db8::100", "2", "16B", "16B"],
+    assert sorted(row[:5] for row in rows[1:]) == [
+        ["192.0.2.100", "-", "1", "8B", "8B"],
+        ["2001:db8::100", "-", "2", "16B", "16B"],
     ]
     assert len(json.loads(output(daemon, "clients", "--json"))) == 2
 
