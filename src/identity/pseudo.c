@@ -260,7 +260,7 @@ static bool store_batch(struct pseudo *pseudo)
 }
 
 /* Those that were seen since the last time, of a piece of the map. */
-static size_t collect_touched(struct pseudo *pseudo, uint32_t *cursor)
+static size_t collect_touched(struct pseudo *pseudo, uint32_t *cursor, bool *ret_more)
 {
 	size_t count = 0;
 
@@ -275,6 +275,7 @@ static size_t collect_touched(struct pseudo *pseudo, uint32_t *cursor)
 		entry->is_touched = entry->sessions > 0;
 		pseudo->batch[count++] = entry->record;
 	}
+	*ret_more = *cursor < pseudo->map.entries_end;
 	pthread_mutex_unlock(&pseudo->mutex);
 	return count;
 }
@@ -282,11 +283,12 @@ static size_t collect_touched(struct pseudo *pseudo, uint32_t *cursor)
 static void store_touched(struct pseudo *pseudo)
 {
 	uint32_t cursor = 1;
+	bool more = true;
 	struct error err;
 	int r = 0;
 
-	while (r == 0 && cursor < pseudo->map.entries_end) {
-		size_t count = collect_touched(pseudo, &cursor);
+	while (r == 0 && more) {
+		size_t count = collect_touched(pseudo, &cursor, &more);
 
 		if (count == 0)
 			continue;
