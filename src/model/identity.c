@@ -214,35 +214,11 @@ static int set_prefixes(struct identity_prefixes *field, const struct key *key, 
 	return 0;
 }
 
-static int set_standard(char *field, const struct key *key)
-{
-	memset(field, 0, key->type == KEY_PREFIXES ? sizeof(struct identity_prefixes) : 1);
-	return 0;
-}
-
-int identity_set(struct identity *identity, const char *name, const char *text, struct error *err)
-{
-	const struct key *key = find(name);
-	char *field = (char *)identity;
-
-	if (!key)
-		return -ENOENT;
-	field += key->offset;
-	if (strcmp(text, key->standard) == 0)
-		return set_standard(field, key);
-	if (key->type == KEY_PREFIXES)
-		return set_prefixes((struct identity_prefixes *)(void *)field, key, text, err);
-	return set_words((uint8_t *)field, key, text, err);
-}
-
-static const char *format_words(uint8_t value, const struct key *key, char *buffer)
+/* The list in the order of the table, whatever order it was written in. */
+static void format_words(uint8_t value, const struct key *key, char *buffer)
 {
 	size_t length = 0;
 
-	if (value == 0) {
-		(void)snprintf(buffer, IDENTITY_TEXT_MAX, "%s", key->standard);
-		return buffer;
-	}
 	buffer[0] = '\0';
 	for (const struct word *word = key->words; word->text; word++) {
 		bool is_there = key->type == KEY_WORD ? word->value == value
@@ -252,37 +228,53 @@ static const char *format_words(uint8_t value, const struct key *key, char *buff
 			length += (size_t)snprintf(buffer + length, IDENTITY_TEXT_MAX - length,
 						   "%s%s", length > 0 ? "," : "", word->text);
 	}
-	return buffer;
 }
 
-static const char *format_prefixes(const struct identity_prefixes *prefixes, char *buffer)
+static void format_prefixes(const struct identity_prefixes *prefixes, char *buffer)
 {
 	size_t length = 0;
 	char text[PREFIX_TEXT_MAX];
 
-	(void)snprintf(buffer, IDENTITY_TEXT_MAX, "none");
 	for (size_t i = 0; i < prefixes->count; i++)
 		length += (size_t)snprintf(buffer + length, IDENTITY_TEXT_MAX - length, "%s%s",
 					   i > 0 ? "," : "",
 					   prefix_format(&prefixes->prefixes[i], text));
-	return buffer;
+}
+
+static const char *format(const struct key *key, const char *field, char *buffer)
+{
+	if (field[0] == 0) /* the count of prefixes, too, comes first */
+		return NULL;
+	if (key->type == KEY_PREFIXES)
+		format_prefixes((const struct identity_prefixes *)(const void *)field, buffer);
+	else
+		format_words(*(const uint8_t *)field, key, buffer);
+	return strcmp(buffer, key->standard) == 0 ? NULL : buffer;
 }
 
 const char *identity_format(const struct identity *identity, const char *name,
 			    char buffer[IDENTITY_TEXT_MAX])
 {
 	const struct key *key = find(name);
-	const char *field = (const char *)identity;
+
+	return key ? format(key, (const char *)identity + key->offset, buffer) : NULL;
+}
+
+int identity_set(struct identity *identity, const char *name, const char *text, struct error *err)
+{
+	const struct key *key = find(name);
+	char *field = (char *)identity, buffer[IDENTITY_TEXT_MAX];
+	int r;
 
 	if (!key)
-		return NULL;
+		return -ENOENT;
 	field += key->offset;
 	if (key->type == KEY_PREFIXES)
-		(void)format_prefixes((const struct identity_prefixes *)(const void *)field,
-				      buffer);
-	else
-		(void)format_words(*(const uint8_t *)field, key, buffer);
-	return strcmp(buffer, key->standard) == 0 ? NULL : buffer;
+		return set_prefixes((struct identity_prefixes *)(void *)field, key, text, err);
+	r = set_words((uint8_t *)field, key, text, err);
+	if (r == 0 && !format(key, field, buffer))
+		*field = 0; /* the default, however it was written */
+	return r;
 }
 
 bool identity_prefixes_contain(const struct identity_prefixes *prefixes,
