@@ -21,8 +21,6 @@ static const char http2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9
 #define TLS_HANDSHAKE 0x16 /* RFC 8446 section 5.1 */
 #define TLS_MAJOR 3
 
-static enum filter_verdict step(struct http_filter *filter, struct filter_io *io);
-
 /* Answers that are still to come go first; if they cannot be followed, nothing is said. */
 static enum filter_verdict refuse(struct http_filter *filter, struct filter_io *io)
 {
@@ -30,11 +28,9 @@ static enum filter_verdict refuse(struct http_filter *filter, struct filter_io *
 
 	if (!is_lost && filter->outstanding > 0)
 		return FILTER_WAITS;
-	io->reason = filter->refusal.reason;
-	if (!is_lost && filter->refusal.reply) {
-		io->reply = filter->refusal.reply;
-		io->reply_bytes = strlen(io->reply);
-	}
+	io->refusal = filter->refusal;
+	if (is_lost)
+		io->refusal.reply = NULL;
 	return FILTER_REFUSES;
 }
 
@@ -42,7 +38,9 @@ static enum filter_verdict refuse_with(struct http_filter *filter, struct filter
 				       const char *reply, enum end_reason reason)
 {
 	filter->request_state = HTTP_REFUSING;
-	filter->refusal = (struct http_refusal){ .reply = reply, .reason = reason };
+	filter->refusal = (struct filter_refusal){ .reply = reply,
+						   .reply_bytes = reply ? strlen(reply) : 0,
+						   .reason = reason };
 	return refuse(filter, io);
 }
 
@@ -87,7 +85,7 @@ static enum filter_verdict at_begin(struct http_filter *filter, struct filter_io
 		return wait_for_more(filter, io, HTTP2_PREFACE_BYTES);
 	}
 	filter->request_state = HTTP_AT_REQUEST;
-	return step(filter, io);
+	return http_edit_request(filter, io);
 }
 
 /* Requests. */
@@ -197,14 +195,6 @@ static enum filter_verdict at_request(struct http_filter *filter, struct filter_
 
 /* Bodies in chunks. */
 
-/* Passes the first bytes as they are, and skips some behind them. */
-static enum filter_verdict pass(struct filter_io *io, size_t length, uint64_t skip_bytes)
-{
-	io->consumed = 0;
-	io->skip_bytes = length + skip_bytes;
-	return FILTER_SKIPS;
-}
-
 static enum filter_verdict at_chunk(struct http_filter *filter, struct filter_io *io)
 {
 	uint64_t chunk;
@@ -215,7 +205,7 @@ static enum filter_verdict at_chunk(struct http_filter *filter, struct filter_io
 		return wait_for_more(filter, io, HTTP_CHUNK_LINE_MAX);
 	case HTTP_GOOD:
 		filter->request_state = chunk > 0 ? HTTP_BEHIND_CHUNK : HTTP_AT_TRAILERS;
-		return pass(io, line, chunk);
+		return http_pass(io, line, chunk);
 	default:
 		return refuse_bad(filter, io);
 	}
@@ -228,7 +218,7 @@ static enum filter_verdict behind_chunk(struct http_filter *filter, struct filte
 	if (io->in_bytes < 2)
 		return io->ended ? refuse_bad(filter, io) : FILTER_WANTS_MORE;
 	filter->request_state = HTTP_AT_CHUNK;
-	return pass(io, 2, 0);
+	return http_pass(io, 2, 0);
 }
 
 static enum filter_verdict at_trailers(struct http_filter *filter, struct filter_io *io)
@@ -240,7 +230,7 @@ static enum filter_verdict at_trailers(struct http_filter *filter, struct filter
 		return wait_for_more(filter, io, HTTP_TRAILERS_MAX);
 	case HTTP_GOOD:
 		filter->request_state = filter->switches ? HTTP_AT_SWITCH : HTTP_AT_REQUEST;
-		return pass(io, length, 0);
+		return http_pass(io, length, 0);
 	default:
 		return refuse_bad(filter, io);
 	}
@@ -256,10 +246,10 @@ static enum filter_verdict at_switch(struct http_filter *filter, struct filter_i
 	if (filter->switching == HTTP_SWITCH_OPEN)
 		return FILTER_WAITS;
 	filter->request_state = HTTP_AT_REQUEST;
-	return step(filter, io);
+	return http_edit_request(filter, io);
 }
 
-static enum filter_verdict step(struct http_filter *filter, struct filter_io *io)
+enum filter_verdict http_edit_request(struct http_filter *filter, struct filter_io *io)
 {
 	switch (filter->request_state) {
 	case HTTP_AT_BEGIN:
@@ -277,9 +267,4 @@ static enum filter_verdict step(struct http_filter *filter, struct filter_io *io
 	default:
 		return refuse(filter, io);
 	}
-}
-
-enum filter_verdict http_edit_request(struct http_filter *filter, struct filter_io *io)
-{
-	return step(filter, io);
 }

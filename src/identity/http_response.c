@@ -9,12 +9,6 @@ static enum filter_verdict lose(struct http_filter *filter)
 	return FILTER_LETS_GO;
 }
 
-static enum filter_verdict pass(struct filter_io *io, size_t length, uint64_t skip_bytes)
-{
-	io->skip_bytes = length + skip_bytes;
-	return FILTER_SKIPS;
-}
-
 static enum http_kind take_kind(struct http_filter *filter)
 {
 	enum http_kind kind = filter->kinds[filter->first_kind];
@@ -51,13 +45,13 @@ static enum filter_verdict final_answer(struct http_filter *filter, struct filte
 	if (kind == HTTP_KIND_UPGRADE || kind == HTTP_KIND_CONNECT)
 		filter->switching = HTTP_SWITCH_DECLINED;
 	if (!has_body(head, kind) || head->framing == HTTP_NO_BODY)
-		return pass(io, head->length, 0);
+		return http_pass(io, head->length, 0);
 	if (head->framing == HTTP_LENGTH)
-		return pass(io, head->length, head->content_length);
+		return http_pass(io, head->length, head->content_length);
 	if (head->framing != HTTP_CHUNKED)
 		return lose(filter); /* it ends with the connection */
 	filter->response_state = HTTP_AT_RESPONSE_CHUNK;
-	return pass(io, head->length, 0);
+	return http_pass(io, head->length, 0);
 }
 
 static enum filter_verdict more_or_lose(struct http_filter *filter, const struct filter_io *io,
@@ -81,7 +75,7 @@ static enum filter_verdict at_response(struct http_filter *filter, struct filter
 		return lose(filter);
 	}
 	if (head.status < 200 && head.status != 101)
-		return pass(io, head.length, 0); /* the answer is still to come */
+		return http_pass(io, head.length, 0); /* the answer is still to come */
 	return final_answer(filter, io, &head);
 }
 
@@ -99,9 +93,9 @@ static enum filter_verdict at_chunk(struct http_filter *filter, struct filter_io
 		return lose(filter);
 	}
 	if (chunk > 0)
-		return pass(io, line, chunk + 2);
+		return http_pass(io, line, chunk + 2);
 	filter->response_state = HTTP_AT_RESPONSE_TRAILERS;
-	return pass(io, line, 0);
+	return http_pass(io, line, 0);
 }
 
 static enum filter_verdict at_trailers(struct http_filter *filter, struct filter_io *io)
@@ -113,7 +107,7 @@ static enum filter_verdict at_trailers(struct http_filter *filter, struct filter
 		return more_or_lose(filter, io, HTTP_TRAILERS_MAX);
 	case HTTP_GOOD:
 		filter->response_state = HTTP_AT_RESPONSE;
-		return pass(io, length, 0);
+		return http_pass(io, length, 0);
 	default:
 		return lose(filter);
 	}

@@ -42,12 +42,6 @@ enum http_switch {
 	HTTP_SWITCH_DECLINED,
 };
 
-/* What a refusal says to the client, and counts as. */
-struct http_refusal {
-	const char *reply; /* NULL: nothing */
-	enum end_reason reason;
-};
-
 struct http_filter {
 	struct filter filter;
 	uint8_t headers; /* enum identity_http_header */
@@ -62,9 +56,17 @@ struct http_filter {
 	uint8_t kinds[HTTP_OUTSTANDING_MAX];
 	uint8_t first_kind, outstanding;
 	uint64_t requests;
-	struct http_refusal refusal;
+	struct filter_refusal refusal;
 	llhttp_t parser; /* the second opinion */
 };
+
+/* Passes the first bytes as they are, and skips some behind them. */
+static inline enum filter_verdict http_pass(struct filter_io *io, size_t length,
+					    uint64_t skip_bytes)
+{
+	io->skip_bytes = length + skip_bytes;
+	return FILTER_SKIPS;
+}
 
 /* http_request.c */
 enum filter_verdict http_edit_request(struct http_filter *filter, struct filter_io *io);

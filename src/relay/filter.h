@@ -34,7 +34,14 @@ enum filter_verdict {
 	FILTER_SKIPS,	   /* skip_bytes behind what is consumed pass as they are, unseen */
 	FILTER_LETS_GO,	   /* all behind what is consumed does, to the end of this direction */
 	FILTER_WAITS,	/* nothing is wanted until the other direction has been shown something */
-	FILTER_REFUSES, /* the session ends: its reason is `reason`, and the client gets `reply` */
+	FILTER_REFUSES, /* the session ends, as `refusal` says */
+};
+
+/* How a session ends that a filter refuses. */
+struct filter_refusal {
+	const char *reply; /* to the client; NULL: it is reset */
+	size_t reply_bytes;
+	enum end_reason reason;
 };
 
 struct filter_io {
@@ -48,9 +55,7 @@ struct filter_io {
 	size_t consumed; /* of in */
 	size_t produced; /* of out */
 	uint64_t skip_bytes;
-	const char *reply; /* NULL: the client is reset */
-	size_t reply_bytes;
-	enum end_reason reason;
+	struct filter_refusal refusal;
 };
 
 /* What the pump knows of one direction of a filter. */
@@ -58,9 +63,7 @@ struct filter_side {
 	void *unseen; /* a buffer of what has come and is not consumed; NULL: there is nothing */
 	uint64_t skip_bytes;
 	bool lets_go, waits, wants_more, refuses;
-	const char *reply; /* of what was refused */
-	size_t reply_bytes;
-	enum end_reason reason;
+	struct filter_refusal refusal;
 };
 
 struct filter {

@@ -177,15 +177,16 @@ static void side_failed(struct relay *relay, struct flow *flow, int failed, int 
 }
 
 /* The filter has ended the session, and the client is told why. */
-static void refuse(struct relay *relay, struct flow *flow, const struct pump_ends *ends)
+static void refuse(struct relay *relay, struct flow *flow, const struct filter_refusal *refusal)
 {
 	int client = flow->sides[FLOW_CLIENT].fd;
 
-	if (ends->reply) {
-		(void)send(client, ends->reply, ends->reply_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (refusal->reply) {
+		(void)send(client, refusal->reply, refusal->reply_bytes,
+			   MSG_DONTWAIT | MSG_NOSIGNAL);
 		(void)shutdown(client, SHUT_WR);
 	}
-	start_to_drain(relay, flow, FLOW_BACKEND, ends->reason, 0);
+	start_to_drain(relay, flow, FLOW_BACKEND, refusal->reason, 0);
 }
 
 /* Pumping. The functions that may end the flow, or start to, return false if they did. */
@@ -279,13 +280,13 @@ static bool pump_from(struct relay *relay, struct flow *flow, int from)
 	case PUMP_WAITING:
 		if (!source->failed)
 			return true;
-		side_failed(relay, flow, from,
-			    socket_take_error(source->fd)); /* it reads no more */
+		/* it reads no more, and so would never meet it */
+		side_failed(relay, flow, from, socket_take_error(source->fd));
 		return false;
 	case PUMP_REFUSED:
 		if (flow->pumps[other(from)].held_bytes > 0) /* which come before */
 			return true;
-		refuse(relay, flow, &ends);
+		refuse(relay, flow, &ends.refusal);
 		return false;
 	case PUMP_LIMIT:
 		break;

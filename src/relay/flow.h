@@ -62,8 +62,7 @@ struct flow {
 	struct slot slot;
 	struct flow_side sides[2];
 	struct pump pumps[2];
-	struct timeout
-		timeout; /* announcing, connecting, retrying, settling, half-closed or draining */
+	struct timeout timeout; /* of the state, from announcing to draining */
 	struct list ready;
 	struct relay_route *route;
 	struct address client; /* as it was announced, if it was */

@@ -105,10 +105,7 @@ struct pump_ends {
 	uint64_t *limit; /* in and out, stream: what is to be moved at the most; NULL: all */
 	int error;	 /* out: positive errno of PUMP_SOURCE_ERROR and PUMP_SINK_ERROR */
 
-	/* Out: of PUMP_REFUSED. See struct filter_io. */
-	const char *reply;
-	size_t reply_bytes;
-	enum end_reason reason;
+	struct filter_refusal refusal; /* out: of PUMP_REFUSED */
 };
 
 struct pump_ops {

@@ -66,14 +66,6 @@ static void pass(struct pump *pump, struct filter_side *side, struct showing *sh
 	pump->moved_bytes += length;
 }
 
-static void refuse(struct filter_side *side, const struct filter_io *io)
-{
-	side->refuses = true;
-	side->reply = io->reply;
-	side->reply_bytes = io->reply_bytes;
-	side->reason = io->reason;
-}
-
 /* Has the filter look once. Returns false when it is not to look again now. */
 static bool look(struct pump *pump, struct filter_side *side, struct showing *showing)
 {
@@ -92,8 +84,8 @@ static bool look(struct pump *pump, struct filter_side *side, struct showing *sh
 	side->waits = verdict == FILTER_WAITS;
 	side->lets_go = verdict == FILTER_LETS_GO;
 	side->skip_bytes = verdict == FILTER_SKIPS ? io.skip_bytes : 0;
-	if (verdict == FILTER_REFUSES)
-		refuse(side, &io);
+	side->refuses = verdict == FILTER_REFUSES;
+	side->refusal = io.refusal;
 	return verdict == FILTER_WANTS_ROOM || verdict == FILTER_SKIPS || verdict == FILTER_LETS_GO;
 }
 
@@ -156,9 +148,7 @@ static int keep(struct filter_side *side, struct pump_resources *resources,
 
 static enum pump_result refused(const struct filter_side *side, struct pump_ends *ends)
 {
-	ends->reply = side->reply;
-	ends->reply_bytes = side->reply_bytes;
-	ends->reason = side->reason;
+	ends->refusal = side->refusal;
 	return PUMP_REFUSED;
 }
 
@@ -195,7 +185,7 @@ static enum pump_result read_more(struct pump *pump, struct pump_resources *reso
 	*ret_full = true;
 	if (length == PUMP_COPY_BYTES) { /* it cannot be shown more */
 		side->refuses = true;
-		side->reason = END_BAD_REQUEST;
+		side->refusal.reason = END_BAD_REQUEST;
 		return PUMP_MORE;
 	}
 	result = pump_stream_receive(pump, ends, bytes + length, PUMP_COPY_BYTES - length, &got);

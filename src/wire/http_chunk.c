@@ -66,17 +66,6 @@ enum http_result http_chunk_line(const uint8_t *bytes, size_t length, size_t *re
 	return HTTP_GOOD;
 }
 
-static bool is_forbidden(const struct http_field *field)
-{
-	static const char *const names[] = { "content-length",	"transfer-encoding", "host",
-					     "x-forwarded-for", "x-real-ip",	     "forwarded" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (http_field_is(field, names[i]))
-			return true;
-	return false;
-}
-
 enum http_result http_trailers(const uint8_t *bytes, size_t length, size_t *ret_length)
 {
 	size_t seen = length < HTTP_TRAILERS_MAX ? length : HTTP_TRAILERS_MAX, at = 0;
@@ -89,7 +78,7 @@ enum http_result http_trailers(const uint8_t *bytes, size_t length, size_t *ret_
 			return HTTP_BAD;
 		if (result != HTTP_GOOD)
 			return result;
-		if (is_forbidden(&field))
+		if (http_field_is_reserved(&field))
 			return HTTP_BAD;
 	} while (field.name_bytes > 0);
 	*ret_length = at;

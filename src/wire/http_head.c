@@ -191,29 +191,27 @@ static bool read_host(struct http_head *head, const struct http_field *field)
 	return true;
 }
 
-/*
- * Fields that are named there are taken out by the next proxy, or by the server: not those that
- * frame, and not those that are ours.
- */
-static bool is_hop_by_hop_abuse(const uint8_t *item, size_t length)
+bool http_field_is_reserved(const struct http_field *field)
 {
 	static const char *const names[] = { "content-length",	"transfer-encoding", "host",
 					     "x-forwarded-for", "x-real-ip",	     "forwarded" };
-	struct http_field field = { .name = item, .name_bytes = length };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (http_field_is(&field, names[i]))
+		if (http_field_is(field, names[i]))
 			return true;
 	return false;
 }
 
+/* Fields that are named there are taken out by the next proxy, or by the server. */
 static bool read_connection(struct http_head *head, const struct http_field *field)
 {
 	const uint8_t *item;
 	size_t at = 0, length;
 
 	while (http_item_next(field, &at, &item, &length)) {
-		if (is_hop_by_hop_abuse(item, length))
+		const struct http_field named = { .name = item, .name_bytes = length };
+
+		if (http_field_is_reserved(&named))
 			return false;
 		if (http_word_is(item, length, "upgrade"))
 			head->has_connection_upgrade = true;

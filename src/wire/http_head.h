@@ -74,6 +74,12 @@ enum http_result http_field_next(const uint8_t *bytes, size_t length, size_t *at
 /* Whether that is the field's name, written in small letters; '_' counts as '-'. */
 bool http_field_is(const struct http_field *field, const char *name);
 
+/*
+ * Whether it frames the message, says where to, or says who the client is: a trailer must not be such
+ * a field (RFC 9110 section 6.5.1), and Connection must not have one taken out.
+ */
+bool http_field_is_reserved(const struct http_field *field);
+
 /* The items of a comma-separated value, one after the other: *at is 0 at first. False at the end. */
 bool http_item_next(const struct http_field *field, size_t *at, const uint8_t **ret,
 		    size_t *ret_bytes);

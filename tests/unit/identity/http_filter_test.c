@@ -91,8 +91,8 @@ static bool look(int direction)
 	consume(side, io.consumed, false);
 	side->skip_bytes = side->verdict == FILTER_SKIPS ? io.skip_bytes : 0;
 	side->lets_go = side->verdict == FILTER_LETS_GO;
-	side->reply = io.reply;
-	side->reason = io.reason;
+	side->reply = io.refusal.reply;
+	side->reason = io.refusal.reason;
 	return side->verdict == FILTER_SKIPS || side->verdict == FILTER_LETS_GO;
 }
 

@@ -63,9 +63,9 @@ static enum filter_verdict edit(struct filter *filter, enum filter_direction dir
 {
 	(void)filter;
 	if (direction == FILTER_IN && io->in[0] == '!') {
-		io->reply = "no";
-		io->reply_bytes = 2;
-		io->reason = END_BAD_REQUEST;
+		io->refusal.reply = "no";
+		io->refusal.reply_bytes = 2;
+		io->refusal.reason = END_BAD_REQUEST;
 		return FILTER_REFUSES;
 	}
 	return FILTER_LETS_GO;

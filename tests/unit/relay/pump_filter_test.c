@@ -76,9 +76,9 @@ static enum filter_verdict edit(struct filter *filter, enum filter_direction dir
 		io->consumed = 1;
 		return FILTER_SKIPS;
 	case '!':
-		io->reply = "no";
-		io->reply_bytes = 2;
-		io->reason = END_BAD_REQUEST;
+		io->refusal.reply = "no";
+		io->refusal.reply_bytes = 2;
+		io->refusal.reason = END_BAD_REQUEST;
 		return FILTER_REFUSES;
 	case '*':
 		io->consumed = 1;
@@ -265,9 +265,9 @@ static void refusal_is_told_as_often_as_asked(void **state)
 	say("a\n!b\n");
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(run(), PUMP_REFUSED);
-		assert_int_equal(ends.reason, END_BAD_REQUEST);
-		assert_memory_equal(ends.reply, "no", 2);
-		assert_int_equal(ends.reply_bytes, 2);
+		assert_int_equal(ends.refusal.reason, END_BAD_REQUEST);
+		assert_memory_equal(ends.refusal.reply, "no", 2);
+		assert_int_equal(ends.refusal.reply_bytes, 2);
 	}
 	assert_receives(reader, "[a]");
 }
@@ -308,7 +308,7 @@ static void line_that_fits_no_buffer_is_refused(void **state)
 	for (int i = 0; i < 3; i++)
 		(void)run();
 	assert_int_equal(run(), PUMP_REFUSED);
-	assert_null(ends.reply);
+	assert_null(ends.refusal.reply);
 }
 
 static void what_was_added_goes_first_and_does_not_count(void **state)
