@@ -71,6 +71,10 @@ const char *request_query(const struct request *request, const char *name);
 bool request_number(const struct request *request, const char *name, uint64_t most, uint64_t usual,
 		    uint64_t *ret, struct answer *answer);
 
+/* How many items of a list are shown, unless more are asked for, and the most that can be. */
+#define LIST_LIMIT_USUAL 1000
+#define LIST_LIMIT_MOST 100000
+
 /* {"message": the sentence} with that status. */
 void answer_error(struct answer *answer, unsigned int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

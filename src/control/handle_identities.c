@@ -12,10 +12,6 @@
 /* What is looked at of the map in one piece, which keeps new clients waiting meanwhile. */
 #define ASSIGNMENTS_PER_PIECE 256
 
-/* Unless more are asked for, and the most that can be. */
-#define LIMIT_USUAL 1000
-#define LIMIT_MOST 100000
-
 static json_t *encode(const struct pseudo_assignment *assignment)
 {
 	char pseudo[ADDRESS_TEXT_MAX], client[PREFIX_TEXT_MAX];
@@ -111,7 +107,8 @@ void handle_assignments(const struct request *request, struct answer *answer)
 	uint32_t cursor;
 	bool more = pseudo;
 
-	if (!request_number(request, "limit", LIMIT_MOST, LIMIT_USUAL, &collecting.left, answer) ||
+	if (!request_number(request, "limit", LIST_LIMIT_MOST, LIST_LIMIT_USUAL, &collecting.left,
+			    answer) ||
 	    !request_number(request, "after", UINT32_MAX, 0, &after, answer))
 		return;
 	cursor = (uint32_t)after;

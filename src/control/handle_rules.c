@@ -189,21 +189,19 @@ static bool is_same_container(const struct rule *a, const struct rule *b)
 static int prepare_identities(struct control *control, const struct ruleset *set, struct error *err)
 {
 	const struct rule *asked = NULL;
-	int checks = 0;
+	int checks = 0, r = identities_prepare_all(control->identities, set, err);
 
-	for (size_t i = 0; i < set->count; i++) {
+	for (size_t i = 0; i < set->count && r == 0; i++) {
 		const struct rule *rule = &set->rules[i];
 
-		if (identities_prepare(control->identities, &rule->identity, err) < 0)
-			return err->code;
 		if (!(rule->identity.kinds & IDENTITY_PSEUDO_IPV4) ||
 		    is_same_container(asked, rule) || checks++ == REACH_CHECKS_MAX)
 			continue;
 		asked = rule;
-		if (identities_reach(control->identities, rule, err) == POOL_REACH_NONE)
-			return err->code;
+		if (identities_reach(control->identities, &rule->container, err) == POOL_REACH_NONE)
+			r = err->code;
 	}
-	return 0;
+	return r;
 }
 
 static bool decode_body(const struct request *request, struct ruleset *ret, struct answer *answer)

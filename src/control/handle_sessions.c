@@ -10,10 +10,6 @@
 #include "control/shown.h"
 #include "relay/sessions.h"
 
-/* Unless more are asked for. */
-#define LIMIT_USUAL 1000
-#define LIMIT_MOST 100000
-
 static int find_state(const char *name)
 {
 	for (int state = SESSION_CONNECTING; state <= SESSION_CLOSING; state++)
@@ -124,7 +120,7 @@ void handle_sessions(const struct request *request, struct answer *answer)
 	uint64_t limit, after;
 
 	if (!read_filter(request, &filter, answer) ||
-	    !request_number(request, "limit", LIMIT_MOST, LIMIT_USUAL, &limit, answer) ||
+	    !request_number(request, "limit", LIST_LIMIT_MOST, LIST_LIMIT_USUAL, &limit, answer) ||
 	    !request_number(request, "after", INT64_MAX, 0, &after, answer))
 		return;
 	if (snapshot_sessions(request->context->control, &filter, &shown) < 0) {
@@ -268,7 +264,7 @@ void handle_clients(const struct request *request, struct answer *answer)
 	size_t count;
 
 	if (!read_filter(request, &filter, answer) ||
-	    !request_number(request, "limit", LIMIT_MOST, LIMIT_USUAL, &limit, answer))
+	    !request_number(request, "limit", LIST_LIMIT_MOST, LIST_LIMIT_USUAL, &limit, answer))
 		return;
 	if (snapshot_sessions(request->context->control, &filter, &shown) < 0) {
 		answer_error(answer, 500, "no memory for a list of all sessions");

@@ -55,9 +55,8 @@ static struct known *add(struct identity_watch *watch, const struct address *con
 	return &watch->known[watch->count++];
 }
 
-static void check_container(struct identity_watch *watch, const struct rule *rule)
+static void check_container(struct identity_watch *watch, struct address container)
 {
-	struct address container = rule->container;
 	struct known *known;
 	struct error err;
 
@@ -70,7 +69,7 @@ static void check_container(struct identity_watch *watch, const struct rule *rul
 	known->is_there = true;
 	if (known->is_settled)
 		return;
-	switch (identities_reach(watch->control->identities, rule, &err)) {
+	switch (identities_reach(watch->control->identities, &container, &err)) {
 	case POOL_REACH_UNKNOWN:
 		break; /* it may be starting */
 	case POOL_REACH_NONE:
@@ -105,7 +104,7 @@ static void check_containers(struct identity_watch *watch)
 		watch->known[i].is_there = false;
 	for (size_t i = 0; i < shown.count && !watch->stopping; i++)
 		if (shown.ports[i].rule.identity.kinds & IDENTITY_PSEUDO_IPV4)
-			check_container(watch, &shown.ports[i].rule);
+			check_container(watch, shown.ports[i].rule.container);
 	ports_shown_free(&shown);
 	forget_gone(watch);
 }

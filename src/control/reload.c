@@ -48,9 +48,8 @@ int control_reload(struct endpoints_context *context, struct reloaded *ret, stru
 	access_log_reopen(control->access_log);
 	config_init(&config);
 	applying.result = read_again(control, &config, err);
-	for (size_t i = 0; i < config.rules.count && applying.result == 0; i++)
-		applying.result = identities_prepare(control->identities,
-						     &config.rules.rules[i].identity, err);
+	if (applying.result == 0)
+		applying.result = identities_prepare_all(control->identities, &config.rules, err);
 	if (applying.result == 0) {
 		pthread_mutex_lock(&context->changing);
 		control_call(control, call_apply, &applying);

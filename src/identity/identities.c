@@ -55,13 +55,23 @@ int identities_prepare(struct identities *identities, const struct identity *ide
 	return r;
 }
 
-enum pool_reach identities_reach(const struct identities *identities, const struct rule *rule,
-				 struct error *err)
+int identities_prepare_all(struct identities *identities, const struct ruleset *rules,
+			   struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < rules->count && r == 0; i++)
+		r = identities_prepare(identities, &rules->rules[i].identity, err);
+	return r;
+}
+
+enum pool_reach identities_reach(const struct identities *identities,
+				 const struct address *container, struct error *err)
 {
 	struct address source;
 
 	pool_probe_address(&identities->settings.pool, &source);
-	return pool_reach_check(&rule->container, &source, REACH_TIMEOUT_MS, err);
+	return pool_reach_check(container, &source, REACH_TIMEOUT_MS, err);
 }
 
 struct pseudo *identities_pseudo(struct identities *identities)

@@ -14,7 +14,7 @@
 #include "identity/introductions.h"
 #include "identity/pool_host.h"
 #include "identity/pool_reach.h"
-#include "model/rule.h"
+#include "model/ruleset.h"
 
 /* Where locks are, for others of this host to see. */
 #define IDENTITIES_RUN_DIRECTORY "/run/fairlead"
@@ -39,13 +39,15 @@ void identities_fini(struct identities *identities);
  */
 int identities_prepare(struct identities *identities, const struct identity *identity,
 		       struct error *err);
+int identities_prepare_all(struct identities *identities, const struct ruleset *rules,
+			   struct error *err);
 
 /*
- * Whether the container of a rule with pseudo-IPv4 addresses can answer these, as far as that can be
- * found out in a moment. POOL_REACH_NONE comes with a sentence.
+ * Whether a container can answer pseudo-IPv4 addresses, as far as that can be found out in a moment.
+ * POOL_REACH_NONE comes with a sentence.
  */
-enum pool_reach identities_reach(const struct identities *identities, const struct rule *rule,
-				 struct error *err);
+enum pool_reach identities_reach(const struct identities *identities,
+				 const struct address *container, struct error *err);
 
 /* NULL where nobody has needed it. */
 struct pseudo *identities_pseudo(struct identities *identities);

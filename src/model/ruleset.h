@@ -30,8 +30,8 @@ int ruleset_add(struct ruleset *set, const struct rule *rule, struct error *err)
 /*
  * Appends the rules of a port spec, which differ from `like` in their protocol, host address and
  * container's port alone: for a HOST-IP that was left out, on 0.0.0.0 and, where the host has IPv6,
- * on [::]; and as many as a range has. A choice of ports (port_spec_is_choice()) is refused: nothing here knows which are free.
- * Returns 0 or -errno with a sentence.
+ * on [::]; and as many as a range has. A choice of ports (port_spec_is_choice()) is refused: nothing
+ * here knows which are free. Returns 0 or -errno with a sentence.
  */
 int ruleset_add_spec(struct ruleset *set, const struct port_spec *spec, const struct rule *like,
 		     struct error *err);

@@ -156,7 +156,6 @@ static int start_identities(struct error *err)
 	const struct pseudo_settings settings = { .pool = options->pool,
 						  .client_length = options->client_length,
 						  .lease_s = LEASE_S };
-	const struct rule rule = { .container = options->container, .identity = options->identity };
 	int r;
 
 	identities_init(&publish.identities, &settings, IDENTITIES_RUN_DIRECTORY);
@@ -164,7 +163,9 @@ static int start_identities(struct error *err)
 	r = identities_prepare(&publish.identities, &options->identity, err);
 	if (r < 0 || !(options->identity.kinds & IDENTITY_PSEUDO_IPV4))
 		return r;
-	return identities_reach(&publish.identities, &rule, err) == POOL_REACH_NONE ? err->code : 0;
+	if (identities_reach(&publish.identities, &options->container, err) == POOL_REACH_NONE)
+		r = err->code;
+	return r;
 }
 
 static int start(struct error *err)

@@ -278,15 +278,6 @@ static int start_control(const char *config_path, struct error *err)
 	return self.control.access_log ? 0 : err->code;
 }
 
-static int prepare_identities(const struct ruleset *set, struct error *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < set->count && r == 0; i++)
-		r = identities_prepare(&self.identities, &set->rules[i].identity, err);
-	return r;
-}
-
 /* What the API had been told before: each by itself, so that one that fails does not stop others. */
 static void publish_recorded(void)
 {
@@ -300,7 +291,8 @@ static void publish_recorded(void)
 		struct ruleset one = { .rules = &recorded.rules[i], .count = 1 };
 		char text[RULE_TEXT_MAX];
 
-		if (prepare_identities(&one, &err) < 0 || rules_add(&self.rules, &one, &err) < 0)
+		if (identities_prepare_all(&self.identities, &one, &err) < 0 ||
+		    rules_add(&self.rules, &one, &err) < 0)
 			log_write(LOG_LEVEL_ERROR, "the API's rule %s is left out: %s",
 				  rule_format(&recorded.rules[i], text), err.text);
 	}
@@ -310,7 +302,7 @@ static void publish_recorded(void)
 static int publish(struct error *err)
 {
 	struct rules_changed changed;
-	int r = prepare_identities(&self.control.config.rules, err);
+	int r = identities_prepare_all(&self.identities, &self.control.config.rules, err);
 
 	if (r == 0)
 		r = rules_replace(&self.rules, RULE_FROM_FILE, &self.control.config.rules, &changed,
