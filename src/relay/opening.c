@@ -107,13 +107,13 @@ static bool expects_early_data(const struct flow *flow)
 	       route->counters.sessions % EARLY_ONE_OF == 0;
 }
 
-static void go_ahead(struct relay *relay, struct flow *flow)
+/* reads: the client has probably said something that is not read yet. */
+static void go_ahead(struct relay *relay, struct flow *flow, bool reads)
 {
 	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
 	const struct pump *pump = &flow->pumps[FLOW_CLIENT];
 
-	if (pump->held_bytes == pump->added_bytes && expects_early_data(flow) &&
-	    !read_ahead(relay, flow))
+	if (reads && !read_ahead(relay, flow))
 		return;
 	if (pump->held_bytes > 0) {
 		send_ahead(relay, flow);
@@ -127,7 +127,9 @@ static void dial(struct relay *relay, struct flow *flow)
 {
 	struct flow_side *backend = &flow->sides[FLOW_BACKEND];
 	const struct relay_route *route = flow->route;
-	bool early = expects_early_data(flow) || flow->pumps[FLOW_CLIENT].held_bytes > 0;
+	const struct pump *pump = &flow->pumps[FLOW_CLIENT];
+	bool reads = pump->held_bytes == pump->added_bytes && expects_early_data(flow);
+	bool early = reads || pump->held_bytes > 0;
 	int r = dial_start(route->protocol, &route->target, &flow->source, early, &backend->fd);
 
 	if (r < 0) {
@@ -141,7 +143,7 @@ static void dial(struct relay *relay, struct flow *flow)
 	if (r < 0)
 		dial_failed(relay, flow, r);
 	else if (early)
-		go_ahead(relay, flow);
+		go_ahead(relay, flow, reads);
 }
 
 /* Introducing the client. */
