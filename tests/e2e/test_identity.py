@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lab.backend import TcpBackend, UdpBackend, exchange
+from lab.backend import Handler, TcpBackend, UdpBackend, exchange
 from lab.daemon import FAIRLEADD, ApiError, Daemon
 from lab.netns import CLIENT_IP6, HOST_IP6, Namespace, Network, open_socket_in
 from lab.wait import wait_until
@@ -84,31 +85,9 @@ def publish(daemon: Daemon, port: str, identity: str, **more: str) -> None:
     daemon.request("POST", "/v1/rules", rule)
 
 
-class Peers:
-    """A backend of the box that answers each connection with the address it comes from."""
-
-    def __init__(self, lab: Lab, port: int) -> None:
-        self.listener = open_socket_in(lab.box.net, socket.AF_INET, socket.SOCK_STREAM)
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("0.0.0.0", port))
-        self.listener.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                session, peer = self.listener.accept()
-            except OSError:
-                return
-            with session:
-                session.sendall(f"{peer[0]} {peer[1]}\n".encode())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+def tell_peer(session: socket.socket) -> None:
+    """Answers with the address that the connection comes from."""
+    session.sendall("{} {}\n".format(*session.getpeername()).encode())
 
 
 def connect(lab: Lab, port: int, source: str = CLIENT_IP6) -> socket.socket:
@@ -126,6 +105,13 @@ def read_all(session: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def read_until(session: socket.socket, end: bytes) -> bytes:
+    data = b""
+    while not data.endswith(end):
+        data += session.recv(1000)
+    return data
+
+
 def seen_by(lab: Lab, port: int, source: str) -> tuple[str, int, int]:
     """Address and port that the container sees, and the client's own port."""
     with connect(lab, port, source) as session:
@@ -141,7 +127,7 @@ def fairlead(daemon: Daemon, *words: str) -> str:
 
 def test_each_client_has_an_address_of_its_own(lab: Lab, daemon: Daemon) -> None:
     publish(daemon, "8080:80", "pseudo-ipv4")
-    with Peers(lab, 80):
+    with TcpBackend(lab.box.net, 80, tell_peer):
         first, number, own = seen_by(lab, 8080, CLIENT_IP6)
         second, _, _ = seen_by(lab, 8080, other_client(lab))
         again, _, _ = seen_by(lab, 8080, CLIENT_IP6)
@@ -175,7 +161,7 @@ def test_udp_clients_have_them_too(lab: Lab, daemon: Daemon) -> None:
 
 def test_addresses_survive_a_kill(lab: Lab, daemon: Daemon) -> None:
     publish(daemon, "8080:80", "pseudo-ipv4")
-    with Peers(lab, 80):
+    with TcpBackend(lab.box.net, 80, tell_peer):
         before = [seen_by(lab, 8080, ip)[0] for ip in (CLIENT_IP6, other_client(lab))]
         daemon.kill()
         daemon.start()
@@ -251,21 +237,9 @@ def test_container_with_another_default_route_is_told(lab: Lab, daemon: Daemon) 
 def first_line(lab: Lab, daemon: Daemon, **rule: str) -> bytes:
     """What a container gets before the client's own words."""
     publish(daemon, "8080:80", **rule)
-    listener = open_socket_in(lab.box.net, socket.AF_INET, socket.SOCK_STREAM)
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("0.0.0.0", 80))
-        listener.listen()
-        listener.settimeout(10)
-        with connect(lab, 8080) as client:
-            client.sendall(b"hello")
-            session, _ = listener.accept()
-            with session:
-                session.settimeout(10)
-                data = b""
-                while not data.endswith(b"hello"):
-                    data += session.recv(1000)
-                return data
+    with TcpBackend(lab.box.net, 80), connect(lab, 8080) as client:
+        client.sendall(b"hello")
+        return read_until(client, b"hello")
 
 
 def test_proxy_v1_comes_first(lab: Lab, daemon: Daemon) -> None:
@@ -280,10 +254,7 @@ def test_client_that_another_proxy_names_is_the_client(lab: Lab, daemon: Daemon)
     with TcpBackend(lab.box.net, 80), connect(lab, 8080, CLIENT_IP6) as session:
         named = b"PROXY TCP6 2001:db8:ffff::1 2001:db8:ffff::2 4711 25\r\n"
         session.sendall(named + b"hello")
-        got = b""
-        while not got.endswith(b"hello"):
-            got += session.recv(1000)
-        assert got == named + b"hello"
+        assert read_until(session, b"hello") == named + b"hello"
         (shown,) = daemon.get("/v1/sessions")["sessions"]
         assert shown["client"] == "[2001:db8:ffff::1]:4711"
         assert shown["announcer"].startswith(f"[{CLIENT_IP6}]:")
@@ -296,11 +267,28 @@ HAPROXY = """
 global
     maxconn 100
 defaults
-    mode http
     timeout connect 5s
     timeout client 5s
     timeout server 5s
+"""
+
+
+@contextmanager
+def haproxy(place: Namespace, folder: Path, port: int, sections: str) -> Iterator[None]:
+    config = folder / "haproxy.cfg"
+    config.write_text(HAPROXY + sections)
+    process = subprocess.Popen([*place.enter, "haproxy", "-q", "-db", "-f", config])
+    try:
+        wait_until(lambda: f":{port} " in place.run("ss", "-ltn"), "haproxy to listen", 10)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+JUDGE = """
 frontend judge
+    mode http
     bind 0.0.0.0:80 accept-proxy
     http-request return status 200 content-type text/plain lf-string "%ci %cp %[fc_pp_unique_id]"
 """
@@ -313,36 +301,18 @@ def test_haproxy_reads_our_headers(
 ) -> None:
     more = {"proxy_tlvs": "crc32c,unique-id"} if version == "proxy-v2" else {}
     publish(daemon, "8080:80", version, **more)
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(HAPROXY)
-    judge = subprocess.Popen([*lab.box.enter, "haproxy", "-q", "-db", "-f", config])
-
-    def listens() -> bool:
-        return ":80 " in lab.box.run("ss", "-ltn")
-
-    try:
-        wait_until(listens, "haproxy to listen", 10)
-        with connect(lab, 8080) as client:
-            own = client.getsockname()[1]
-            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            said = read_all(client).decode().rpartition("\r\n\r\n")[2].split()
-    finally:
-        judge.terminate()
-        judge.wait(10)
+    with haproxy(lab.box, tmp_path, 80, JUDGE), connect(lab, 8080) as client:
+        own = client.getsockname()[1]
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        said = read_all(client).decode().rpartition("\r\n\r\n")[2].split()
     assert said[:2] == [CLIENT_IP6, str(own)]
     if version == "proxy-v2":
         assert re.fullmatch(r"[0-9a-f]{16}-[0-9a-f]+", said[2])
 
 
 SENDER = """
-global
-    maxconn 100
-defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 5s
-    timeout server 5s
 listen sender
+    mode tcp
     bind [::1]:7000
     source [{source}]
     server fairlead [{host}]:8080 {how}
@@ -357,33 +327,26 @@ def test_headers_of_haproxy_are_read(
     lab: Lab, daemon: Daemon, tmp_path: Path, how: str
 ) -> None:
     publish(daemon, "8080:80", "proxy-v1", accept_proxy_from=CLIENT_IP6)
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(SENDER.format(host=HOST_IP6, source=CLIENT_IP6, how=how))
-    sender = subprocess.Popen([*lab.client.enter, "haproxy", "-q", "-db", "-f", config])
-    try:
-        wait_until(lambda: ":7000 " in lab.client.run("ss", "-ltn"), "haproxy to listen", 10)
-        with TcpBackend(lab.box.net, 80), lab.client.connect("::1", 7000) as client:
+    sections = SENDER.format(host=HOST_IP6, source=CLIENT_IP6, how=how)
+    with haproxy(lab.client, tmp_path, 7000, sections), TcpBackend(lab.box.net, 80):
+        with lab.client.connect("::1", 7000) as client:
             own = client.getsockname()[1]
             client.sendall(b"hello")
-            got = b""
-            while not got.endswith(b"hello"):
-                got += client.recv(1000)
+            got = read_until(client, b"hello")
             shown = daemon.get("/v1/sessions")["sessions"]
-    finally:
-        sender.terminate()
-        sender.wait(10)
     assert got == b"PROXY TCP6 ::1 ::1 %d 7000\r\nhello" % own
     assert [it["client"] for it in shown] == [f"[::1]:{own}"]
 
 
 def test_one_client_can_be_banned_and_not_its_neighbour(lab: Lab, daemon: Daemon) -> None:
     publish(daemon, "8080:80", "pseudo-ipv4")
-    with Peers(lab, 80):
+    with TcpBackend(lab.box.net, 80, tell_peer):
         banned = seen_by(lab, 8080, CLIENT_IP6)[0]
         lab.box.run("nft", "add table ip bans")
         hook = "{ type filter hook input priority 0 ; }"
         lab.box.run("nft", f"add chain ip bans input {hook}")
-        lab.box.run("nft", f"add rule ip bans input ip saddr {banned} meta l4proto tcp reject with tcp reset")
+        ban = f"ip saddr {banned} meta l4proto tcp reject with tcp reset"
+        lab.box.run("nft", f"add rule ip bans input {ban}")
         try:
             with connect(lab, 8080, CLIENT_IP6) as session, pytest.raises(ConnectionResetError):
                 session.recv(1)
@@ -392,10 +355,11 @@ def test_one_client_can_be_banned_and_not_its_neighbour(lab: Lab, daemon: Daemon
             lab.box.run("nft", "delete table ip bans")
 
 
-def serve_http(listener: socket.socket, seen: list[bytes]) -> None:
+def serve_http(seen: list[bytes]) -> Handler:
     """Answers each request of one connection with its number; keeps heads and bodies."""
-    session, _ = listener.accept()
-    with session, session.makefile("rb") as lines:
+
+    def handle(session: socket.socket) -> None:
+        lines = session.makefile("rb")
         number = 0
         while line := lines.readline():
             head = [line]
@@ -409,11 +373,12 @@ def serve_http(listener: socket.socket, seen: list[bytes]) -> None:
             session.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
             number += 1
 
+    return handle
+
 
 def test_ten_thousand_requests_of_one_connection(lab: Lab, daemon: Daemon) -> None:
     count = 10000
     publish(daemon, "8080:80", "http")
-    listener = open_socket_in(lab.box.net, socket.AF_INET, socket.SOCK_STREAM)
     seen: list[bytes] = []
     asked = []
     for i in range(count):
@@ -422,27 +387,19 @@ def test_ten_thousand_requests_of_one_connection(lab: Lab, daemon: Daemon) -> No
         else:
             body = b"GET / HTTP/1.1\r\n\r\n" * (i % 7) + b"x" * (i % 50 * 100)
             asked.append((b"POST /%d HTTP/1.1\r\nHost: a\r\n" % i, body))
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("0.0.0.0", 80))
-        listener.listen()
-        server = threading.Thread(target=serve_http, args=(listener, seen), daemon=True)
-        server.start()
-        with connect(lab, 8080) as client:
-            own = client.getsockname()[1]
 
-            def ask() -> None:
-                for head, body in asked:
-                    length = b"Content-Length: %d\r\n" % len(body) if body else b""
-                    spoof = b"X-Forwarded-For: 6.6.6.6\r\n"
-                    client.sendall(head + length + spoof + b"\r\n" + body)
-                client.shutdown(socket.SHUT_WR)
+    def ask(client: socket.socket) -> None:
+        for head, body in asked:
+            length = b"Content-Length: %d\r\n" % len(body) if body else b""
+            client.sendall(head + length + b"X-Forwarded-For: 6.6.6.6\r\n\r\n" + body)
+        client.shutdown(socket.SHUT_WR)
 
-            asking = threading.Thread(target=ask, daemon=True)
-            asking.start()
-            answers = read_all(client)
-            asking.join(30)
-        server.join(30)
+    with TcpBackend(lab.box.net, 80, serve_http(seen)), connect(lab, 8080) as client:
+        own = client.getsockname()[1]
+        asking = threading.Thread(target=ask, args=[client], daemon=True)
+        asking.start()
+        answers = read_all(client)
+        asking.join(30)
     ours = (
         f"X-Forwarded-For: {CLIENT_IP6}\r\nX-Real-IP: {CLIENT_IP6}\r\n"
         f'Forwarded: for="[{CLIENT_IP6}]:{own}"\r\n\r\n'
