@@ -77,11 +77,14 @@ class Bar:
     metric: str
     limit: float
     against: tuple[str, ...] = ()
+    ours: str = "fairlead"
+    """Which of our programs."""
 
 
 DOCKER = ("docker-proxy",)
 BULK_PEERS = ("docker-proxy", "docker-proxy-new", "haproxy", "nginx")
 ALL_PEERS = (*BULK_PEERS, "socat", "socket-proxyd")
+DAEMON, PSEUDO, HTTP = ("fairleadd",), "fairleadd-pseudo", "fairleadd-http"
 
 BARS = [
     Bar("bulk-1.gbit_s", 1.1, BULK_PEERS),
@@ -102,4 +105,11 @@ BARS = [
     Bar("memory-tcp.session_descriptors", 2),
     Bar("memory-udp.client_bytes", 1024),
     Bar("memory-udp.client_descriptors", 1),
+    # What identities cost: the same daemon without.
+    Bar("bulk-1.gbit_s", 0.99, DAEMON, PSEUDO),
+    Bar("bulk-8.gbit_s", 0.99, DAEMON, PSEUDO),
+    Bar("bulk-reverse.gbit_s", 0.99, DAEMON, PSEUDO),
+    Bar("connect.connections_s", 0.97, DAEMON, PSEUDO),
+    Bar("http.requests_s", 0.8, DAEMON, HTTP),
+    Bar("http.requests_s", 1.2, ("haproxy-http",), "fairleadd-xff"),
 ]

@@ -15,6 +15,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from topology import (
@@ -70,6 +71,8 @@ class Peer:
     """Of a session, at the least."""
     drop_in: bool = False
     """Whether it can be started as dockerd starts its proxies."""
+    only: tuple[str, ...] = ()
+    """The workloads that it can carry; all, if empty."""
 
     def sessions(self, wanted: int) -> int:
         """As many of the wanted as it can hold open at a time, some descriptors left for it."""
@@ -176,11 +179,15 @@ SCRAPE = f"while sleep 5; do curl -s -o /dev/null http://{STATUS}/metrics; done"
 
 
 def start_daemon(
-    lab: Lab, protocol: str, program: Path, stack: contextlib.ExitStack
+    lab: Lab,
+    protocol: str,
+    program: Path,
+    stack: contextlib.ExitStack,
+    **identity: str,
 ) -> subprocess.Popen:
     """With all that it has to show switched on: an access log, and metrics that are asked for."""
     container = f"{BACKEND_IP4}:{BACKEND_PORT}"
-    rule = {"protocol": protocol, "host": f"[::]:{PROXY_PORT}", "container": container}
+    rule = {"protocol": protocol, "host": f"[::]:{PROXY_PORT}", "container": container, **identity}
     settings = {
         "api_socket": f"{lab.folder}/api.sock",
         "drop_in_socket": "off",
@@ -188,6 +195,7 @@ def start_daemon(
         "status_listen": STATUS,
         "access_log": f"{lab.folder}/access.log",
         "drain_timeout": "0",
+        "pseudo_store": f"{lab.folder}/pseudo.db",
     }
     config = lab.folder / "fairlead.json"
     config.write_text(json.dumps({"daemon": settings, "rules": [rule]}), encoding="utf-8")
@@ -210,10 +218,18 @@ listen bench
 """
 
 
+# Adds X-Forwarded-For to each request, as fairleadd-xff does.
+HAPROXY_HTTP = HAPROXY.replace("mode tcp", "mode http\n\toption forwardfor")
+
+
 def start_haproxy(
-    lab: Lab, protocol: str, program: Path, stack: contextlib.ExitStack
+    lab: Lab,
+    protocol: str,
+    program: Path,
+    stack: contextlib.ExitStack,
+    config: str = HAPROXY,
 ) -> subprocess.Popen:
-    (lab.folder / "haproxy.cfg").write_text(HAPROXY, encoding="utf-8")
+    (lab.folder / "haproxy.cfg").write_text(config, encoding="utf-8")
     return quiet(lab, [str(program), "-db", "-f", str(lab.folder / "haproxy.cfg")])
 
 
@@ -273,6 +289,8 @@ def start_socket_proxyd(
 
 
 BOTH = ("tcp", "udp")
+# What is HTTP on the wire.
+HTTP = ("http", "connect")
 
 PEERS = [
     Peer(LIMIT, "kernel DNAT (IPv4)", program("nft"), "nftables", ["uname", "-r"], None, BOTH),
@@ -294,6 +312,33 @@ PEERS = [
         ["", "--version"],
         start_daemon,
         BOTH,
+    ),
+    Peer(
+        "fairleadd-pseudo",
+        "fairleadd, identity pseudo-ipv4",
+        existing(BUILD / "fairleadd"),
+        "`make`",
+        ["", "--version"],
+        partial(start_daemon, identity="pseudo-ipv4"),
+        BOTH,
+    ),
+    Peer(
+        "fairleadd-http",
+        "fairleadd, identity http",
+        existing(BUILD / "fairleadd"),
+        "`make`",
+        ["", "--version"],
+        partial(start_daemon, identity="http"),
+        only=HTTP,
+    ),
+    Peer(
+        "fairleadd-xff",
+        "fairleadd, identity http with X-Forwarded-For alone",
+        existing(BUILD / "fairleadd"),
+        "`make`",
+        ["", "--version"],
+        partial(start_daemon, identity="http", http_headers="x-forwarded-for"),
+        only=("http",),
     ),
     Peer(
         "docker-proxy",
@@ -318,6 +363,16 @@ PEERS = [
         drop_in=True,
     ),
     Peer("haproxy", "HAProxy", program("haproxy"), "haproxy", ["", "-v"], start_haproxy),
+    Peer(
+        "haproxy-http",
+        "HAProxy, http with forwardfor",
+        program("haproxy"),
+        "haproxy",
+        ["", "-v"],
+        partial(start_haproxy, config=HAPROXY_HTTP),
+        # Not connect: it keeps a client's connection when the backend closes its own.
+        only=("http",),
+    ),
     Peer(
         "nginx",
         "nginx stream",

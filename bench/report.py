@@ -56,9 +56,9 @@ def collect(record: Record) -> Figures:
     return {metric: found[metric] for metric in METRICS if metric in found}
 
 
-def ratios(figures: Figures, metric: str, peer: str) -> list[float]:
+def ratios(figures: Figures, metric: str, peer: str, of: str = OURS) -> list[float]:
     """Ours divided by the peer's, round by round, where both have a figure."""
-    ours = figures.get(metric, {}).get(OURS, {})
+    ours = figures.get(metric, {}).get(of, {})
     theirs = figures.get(metric, {}).get(peer, {})
     return [ours[n] / theirs[n] for n in sorted(ours) if theirs.get(n)]
 
@@ -88,11 +88,11 @@ def judge(figures: Figures, bar: Bar) -> Verdict | None:
     """None: there is no figure to hold against the bar."""
     if bar.against:
         peer = best_peer(figures, bar.metric, bar.against)
-        values = ratios(figures, bar.metric, peer) if peer else []
+        values = ratios(figures, bar.metric, peer, bar.ours) if peer else []
         up = METRICS[bar.metric].more_is_better
     else:
         peer, up = None, False
-        values = list(figures.get(bar.metric, {}).get(OURS, {}).values())
+        values = list(figures.get(bar.metric, {}).get(bar.ours, {}).values())
     if not values:
         return None
     value = spread(values)
@@ -163,7 +163,7 @@ def ratio_text(value: Spread) -> str:
 
 
 def bar_rows(figures: Figures) -> Rows:
-    rows = [["bar", "at", "is", "against", "reached"]]
+    rows = [["bar", "of", "at", "is", "against", "reached"]]
     for bar in BARS:
         verdict = judge(figures, bar)
         if not verdict:
@@ -174,7 +174,7 @@ def bar_rows(figures: Figures) -> Rows:
         text = ratio_text(value) if bar.against else f"{number(value.median)} {metric.unit}"
         limit = f"{'least' if up else 'most'} {bar.limit:g}"
         reached = "yes" if verdict.reached else "NO"
-        rows.append([metric.title, limit, text, verdict.peer or "", reached])
+        rows.append([metric.title, bar.ours, limit, text, verdict.peer or "", reached])
     return rows
 
 

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from lab.netns import HOST_OTHER_IP6, Namespace, Network
+from lab.site import link_box
 
 BUILD = Path(os.environ.get("FAIRLEAD_BUILD", "build"))
 if not BUILD.is_absolute():
@@ -182,7 +183,8 @@ class Lab:
         self.client, self.host = network.client, network.host
         # docker-proxy answers UDP clients from whichever of its addresses the kernel prefers.
         self.host.run("ip", "address", "del", f"{HOST_OTHER_IP6}/64", "dev", "eth1")
-        self._link_box()
+        set_sysctl(self.box, "net/ipv6/conf/all/disable_ipv6", "1")
+        link_box(self.host, self.box, "eth2", GATEWAY_IP4, BACKEND_IP4)
         self._choose_congestion()
         # Datagrams part before they leave the client, as they would on a wire.
         self.client.run("ethtool", "-K", "eth0", "tx-udp-segmentation", "off")
@@ -191,19 +193,6 @@ class Lab:
         set_sysctl(self.client, "net/ipv4/tcp_tw_reuse", "1")
         set_sysctl(self.host, "net/ipv4/ip_forward", "1")
         self._start_backend()
-
-    def _link_box(self) -> None:
-        set_sysctl(self.box, "net/ipv6/conf/all/disable_ipv6", "1")
-        host, box = str(self.host.holder.pid), str(self.box.holder.pid)
-        words = ["ip", "link", "add", "eth2", "netns", host]
-        subprocess.run([*words, "type", "veth", "peer", "name", "eth0", "netns", box], check=True)
-        for namespace, link, address in [
-            (self.host, "eth2", GATEWAY_IP4),
-            (self.box, "eth0", BACKEND_IP4),
-        ]:
-            namespace.run("ip", "link", "set", link, "up")
-            namespace.run("ip", "address", "add", f"{address}/24", "dev", link)
-        self.box.run("ip", "route", "add", "default", "via", GATEWAY_IP4)
 
     def _choose_congestion(self) -> None:
         """Of all, so that no peer gains from what this host happens to have chosen."""

@@ -61,7 +61,7 @@ class Workload:
     rounds_most: int = 1000
 
     def suits(self, peer: Peer) -> bool:
-        if self.of_drop_ins and not peer.drop_in:
+        if self.of_drop_ins and not peer.drop_in or peer.only and self.name not in peer.only:
             return False
         return self.protocol in peer.protocols and (self.of_kernel or peer.start is not None)
 

@@ -103,7 +103,8 @@ size_t http_rewrite(const struct http_filter *filter, const uint8_t *bytes,
 	struct http_field field;
 
 	/* runs of lines that stay are copied in one piece */
-	while (http_field_next(bytes, head->length, &at, &field) == HTTP_GOOD &&
+	while ((head->names_client || drops_upgrade) &&
+	       http_field_next(bytes, head->length, &at, &field) == HTTP_GOOD &&
 	       field.name_bytes > 0) {
 		if (!is_dropped(filter, &field, drops_upgrade))
 			continue;

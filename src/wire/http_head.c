@@ -7,17 +7,12 @@
 /* A number of bytes that no message has. */
 #define LENGTH_DIGITS_MAX 18
 
-/* RFC 9110 section 5.6.2. */
+/* RFC 9110 section 5.6.2: letters, digits, and !#$%&'*+-.^_`|~ as bits of a set. */
 static bool is_token(uint8_t c)
 {
-	static const bool others[128] = {
-		['!'] = true,  ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true,
-		['\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,
-		['^'] = true,  ['_'] = true, ['`'] = true, ['|'] = true, ['~'] = true,
-	};
+	static const uint64_t tokens[4] = { 0x03ff6cfa00000000, 0x57ffffffc7fffffe };
 
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (c < 128 && others[c]);
+	return tokens[c / 64] >> (c % 64) & 1;
 }
 
 /* What a field's value may have: no control characters but the tab. */
@@ -36,10 +31,8 @@ bool http_word_is(const uint8_t *bytes, size_t length, const char *word)
 	return strlen(word) == length && strncasecmp((const char *)bytes, word, length) == 0;
 }
 
-bool http_field_is(const struct http_field *field, const char *name)
+bool http_name_is(const struct http_field *field, const char *name)
 {
-	if (strlen(name) != field->name_bytes)
-		return false;
 	for (size_t i = 0; i < field->name_bytes; i++) {
 		uint8_t c = field->name[i];
 
@@ -191,15 +184,17 @@ static bool read_host(struct http_head *head, const struct http_field *field)
 	return true;
 }
 
+static bool names_client(const struct http_field *field)
+{
+	return http_field_is(field, "x-forwarded-for") || http_field_is(field, "x-real-ip") ||
+	       http_field_is(field, "forwarded");
+}
+
 bool http_field_is_reserved(const struct http_field *field)
 {
-	static const char *const names[] = { "content-length",	"transfer-encoding", "host",
-					     "x-forwarded-for", "x-real-ip",	     "forwarded" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (http_field_is(field, names[i]))
-			return true;
-	return false;
+	return http_field_is(field, "content-length") ||
+	       http_field_is(field, "transfer-encoding") || http_field_is(field, "host") ||
+	       names_client(field);
 }
 
 /* Fields that are named there are taken out by the next proxy, or by the server. */
@@ -243,6 +238,8 @@ static bool read_field(struct http_head *head, const struct http_field *field)
 		return read_connection(head, field);
 	if (http_field_is(field, "upgrade"))
 		return read_upgrade(head, field);
+	if (names_client(field))
+		head->names_client = true;
 	return true;
 }
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum http_result {
 	HTTP_GOOD,
@@ -46,6 +47,7 @@ struct http_head {
 	uint64_t content_length;
 	bool upgrades;	   /* Upgrade, and Connection: upgrade */
 	bool upgrades_h2c; /* to HTTP/2 */
+	bool names_client; /* it has X-Forwarded-For, X-Real-IP or Forwarded */
 
 	/* While it is read. */
 	uint8_t hosts, lengths, encodings;
@@ -71,8 +73,14 @@ struct http_field {
 enum http_result http_field_next(const uint8_t *bytes, size_t length, size_t *at,
 				 struct http_field *ret);
 
+/* Whether the field has that name, which is as long as its own. */
+bool http_name_is(const struct http_field *field, const char *name);
+
 /* Whether that is the field's name, written in small letters; '_' counts as '-'. */
-bool http_field_is(const struct http_field *field, const char *name);
+static inline bool http_field_is(const struct http_field *field, const char *name)
+{
+	return strlen(name) == field->name_bytes && http_name_is(field, name);
+}
 
 /*
  * Whether it frames the message, says where to, or says who the client is: a trailer must not be such

@@ -116,12 +116,13 @@ ssize_t proxy_v2_encode(const struct proxy_header *header, uint8_t *out, size_t 
 		return -EINVAL;
 	if (family != FAMILY_UNSPEC)
 		put_addresses(&writer, header);
+	/* first of them, as HAProxy has it: some readers see no TLV in the last 16 bytes */
+	if (header->has_crc32c)
+		checksum = put_tlv(&writer, TLV_CRC32C, no_crc32c, sizeof(no_crc32c));
 	if (header->authority)
 		(void)put_tlv(&writer, TLV_AUTHORITY, header->authority, header->authority_bytes);
 	if (header->unique_id)
 		(void)put_tlv(&writer, TLV_UNIQUE_ID, header->unique_id, header->unique_id_bytes);
-	if (header->has_crc32c)
-		checksum = put_tlv(&writer, TLV_CRC32C, no_crc32c, sizeof(no_crc32c));
 	if (writer.is_full)
 		return -ENOBUFS;
 	memcpy(fixed, signature, sizeof(signature));

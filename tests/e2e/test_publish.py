@@ -16,15 +16,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, UdpBackend, exchange
+from lab.daemon import LIMIT_S
 from lab.netns import HOST_IP4, HOST_IP6, Network
+from lab.publish import FAIRLEAD, Publish
 from lab.wait import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
-ROOT = Path(__file__).resolve().parents[2]
-FAIRLEAD = Path(os.environ.get("FAIRLEAD_BUILD", ROOT / "build")) / "fairlead"
 CONTAINER = "127.0.0.1"
-LIMIT_S = 20
 
 
 @pytest.fixture(scope="module")
@@ -32,41 +31,6 @@ def network() -> Iterator[Network]:
     made = Network()
     yield made
     made.close()
-
-
-class Publish:
-    """`fairlead publish`, started and read up to the word that it is ready."""
-
-    def __init__(self, network: Network, *words: str, prefix: list[str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [*network.host.enter, *(prefix or []), FAIRLEAD, "publish", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.listening: list[str] = []
-        try:
-            while (line := self._line()) != "Press Ctrl-C to stop.":
-                self.listening.append(line)
-        except BaseException:
-            self.kill()
-            raise
-
-    def _line(self) -> str:
-        line = self.process.stdout.readline()
-        assert line, self.process.stderr.read()
-        return line.rstrip("\n")
-
-    def stop(self) -> list[str]:
-        """Ends it as Ctrl-C does; the lines of its summary, spaces made one."""
-        self.process.send_signal(signal.SIGINT)
-        out, err = self.process.communicate(timeout=LIMIT_S)
-        assert (self.process.returncode, err) == (0, "")
-        return [" ".join(line.split()) for line in out.strip().splitlines()]
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 Start = Callable[..., Publish]
@@ -77,7 +41,7 @@ def publish(network: Network) -> Iterator[Start]:
     started: list[Publish] = []
 
     def start(*words: str, prefix: list[str] | None = None) -> Publish:
-        started.append(Publish(network, *words, prefix=prefix))
+        started.append(Publish(network.host, *words, prefix=prefix))
         return started[-1]
 
     yield start

@@ -25,6 +25,11 @@ def echo(session: socket.socket) -> None:
         session.sendall(data)
 
 
+def tell_peer(session: socket.socket) -> None:
+    """Answers with the address that the connection comes from, and ends."""
+    session.sendall("{} {}\n".format(*session.getpeername()).encode())
+
+
 class _Backend:
     """A bound socket and a thread that serves it until the end of a `with`."""
 
@@ -112,3 +117,19 @@ def exchange(session: socket.socket, data: bytes) -> bytes:
     while len(answer) < len(data) and (piece := session.recv(BUFFER)):
         answer += piece
     return answer
+
+
+def read_all(session: socket.socket) -> bytes:
+    """Until the other side ends."""
+    parts = []
+    while part := session.recv(BUFFER):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def read_until(session: socket.socket, end: bytes) -> bytes:
+    """What comes up to these bytes, which are the last of it; less if the other side ends."""
+    data = b""
+    while not data.endswith(end) and (part := session.recv(1000)):
+        data += part
+    return data

@@ -113,8 +113,11 @@ static void v2_has_its_tlvs(void **state)
 	header.unique_id = (const uint8_t *)"deadbeef";
 	header.unique_id_bytes = 8;
 	encode_v2();
-	assert_hex(SIGNATURE "21210036" CLIENT SERVER PORTS "0500086465616462656566"
-			     "030004db64b8eb");
+	assert_hex(SIGNATURE "21210036" CLIENT SERVER PORTS "030004df6dddd0"
+			     "0500086465616462656566");
+	assert_decodes();
+	from_hex(SIGNATURE "21210036" CLIENT SERVER PORTS "0500086465616462656566"
+			   "030004db64b8eb");
 	assert_decodes();
 
 	header.authority = (const uint8_t *)"example.org";

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""http: every request says who asks, and the framing of what passes is beyond doubt."""
+
+import re
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lab.backend import Handler, TcpBackend, read_all
+from lab.netns import CLIENT_IP6
+from lab.site import Site, SiteDaemon
+
+pytest_plugins = ["lab.site_fixtures"]
+pytestmark = pytest.mark.timeout(120)
+
+
+def serve_http(seen: list[bytes]) -> Handler:
+    """Answers each request of one connection with its number; keeps heads and bodies."""
+
+    def handle(session: socket.socket) -> None:
+        lines = session.makefile("rb")
+        number = 0
+        while line := lines.readline():
+            head = [line]
+            while (line := lines.readline()) != b"\r\n":
+                head.append(line)
+            text = b"".join(head)
+            length = re.search(rb"(?i)^content-length: (\d+)\r$", text, re.M)
+            body = lines.read(int(length[1])) if length else b""
+            seen.append(text + b"\r\n" + body)
+            answer = str(number).encode()
+            session.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+            number += 1
+
+    return handle
+
+
+def test_ten_thousand_requests_of_one_connection(site: Site, site_daemon: SiteDaemon) -> None:
+    count = 10000
+    site_daemon.publish("8080:80", "http")
+    seen: list[bytes] = []
+    asked = []
+    for i in range(count):
+        if i % 3 == 0:
+            asked.append((b"GET /%d HTTP/1.1\r\nHost: a\r\n" % i, b""))
+        else:
+            body = b"GET / HTTP/1.1\r\n\r\n" * (i % 7) + b"x" * (i % 50 * 100)
+            asked.append((b"POST /%d HTTP/1.1\r\nHost: a\r\n" % i, body))
+
+    def ask(client: socket.socket) -> None:
+        for head, body in asked:
+            length = b"Content-Length: %d\r\n" % len(body) if body else b""
+            client.sendall(head + length + b"X-Forwarded-For: 6.6.6.6\r\n\r\n" + body)
+        client.shutdown(socket.SHUT_WR)
+
+    with TcpBackend(site.box.net, 80, serve_http(seen)), site.connect(8080) as client:
+        own = client.getsockname()[1]
+        asking = threading.Thread(target=ask, args=[client], daemon=True)
+        asking.start()
+        answers = read_all(client)
+        asking.join(30)
+    ours = (
+        f"X-Forwarded-For: {CLIENT_IP6}\r\nX-Real-IP: {CLIENT_IP6}\r\n"
+        f'Forwarded: for="[{CLIENT_IP6}]:{own}"\r\n\r\n'
+    ).encode()
+    expected = [
+        head + (b"Content-Length: %d\r\n" % len(body) if body else b"") + ours + body
+        for head, body in asked
+    ]
+    assert seen == expected
+    assert answers == b"".join(
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%d" % (len(str(i)), i) for i in range(count)
+    )

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the tests with a box behind the host: a plugin, so that all their modules share it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .site import Site, SiteDaemon
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    made = Site()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def site_daemon(site: Site, tmp_path: Path) -> Iterator[SiteDaemon]:
+    made = SiteDaemon(site, tmp_path)
+    yield made
+    made.stop()
