@@ -21,22 +21,47 @@ static const char http2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9
 #define TLS_HANDSHAKE 0x16 /* RFC 8446 section 5.1 */
 #define TLS_MAJOR 3
 
-/* Answers that are still to come go first; if they cannot be followed, nothing is said. */
+static bool is_answering(const struct http_filter *filter)
+{
+	return filter->filter.sides[FILTER_OUT].skip_bytes > 0 ||
+	       filter->response_state == HTTP_AT_RESPONSE_CHUNK ||
+	       filter->response_state == HTTP_AT_RESPONSE_TRAILERS;
+}
+
+/*
+ * Answers to what came before go first; if they cannot be followed, nothing is said. A request whose
+ * body is refused has passed: the container waits for the rest of it, so its answer is not waited
+ * for, and where that has begun, there is nothing to be said but the end.
+ */
 static enum filter_verdict refuse(struct http_filter *filter, struct filter_io *io)
 {
 	bool is_lost = filter->response_state == HTTP_LOST;
+	bool is_answered = filter->refuses_body && filter->outstanding == 0;
+	uint8_t before = filter->outstanding;
 
-	if (!is_lost && filter->outstanding > 0)
+	if (filter->refuses_body && before > 0)
+		before--;
+	if (!is_lost && !is_answered && (before > 0 || is_answering(filter)))
 		return FILTER_WAITS;
 	io->refusal = filter->refusal;
+	if (is_answered)
+		io->refusal.reply_bytes = 0;
 	if (is_lost)
 		io->refusal.reply = NULL;
 	return FILTER_REFUSES;
 }
 
+static bool is_in_body(const struct http_filter *filter)
+{
+	return filter->request_state == HTTP_AT_CHUNK ||
+	       filter->request_state == HTTP_BEHIND_CHUNK ||
+	       filter->request_state == HTTP_AT_TRAILERS;
+}
+
 static enum filter_verdict refuse_with(struct http_filter *filter, struct filter_io *io,
 				       const char *reply, enum end_reason reason)
 {
+	filter->refuses_body = is_in_body(filter);
 	filter->request_state = HTTP_REFUSING;
 	filter->refusal = (struct filter_refusal){ .reply = reply,
 						   .reply_bytes = reply ? strlen(reply) : 0,

@@ -53,6 +53,7 @@ struct http_filter {
 	uint8_t request_state, response_state;
 	uint8_t switching; /* enum http_switch */
 	bool switches;	   /* once the body is over */
+	bool refuses_body; /* of a request that has passed, up to there */
 	uint8_t kinds[HTTP_OUTSTANDING_MAX];
 	uint8_t first_kind, outstanding;
 	uint64_t requests;

@@ -39,7 +39,7 @@ enum filter_verdict {
 
 /* How a session ends that a filter refuses. */
 struct filter_refusal {
-	const char *reply; /* to the client; NULL: it is reset */
+	const char *reply; /* to the client, before its end of file; NULL: it is reset */
 	size_t reply_bytes;
 	enum end_reason reason;
 };

@@ -182,8 +182,9 @@ static void refuse(struct relay *relay, struct flow *flow, const struct filter_r
 	int client = flow->sides[FLOW_CLIENT].fd;
 
 	if (refusal->reply) {
-		(void)send(client, refusal->reply, refusal->reply_bytes,
-			   MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (refusal->reply_bytes > 0)
+			(void)send(client, refusal->reply, refusal->reply_bytes,
+				   MSG_DONTWAIT | MSG_NOSIGNAL);
 		(void)shutdown(client, SHUT_WR);
 	}
 	start_to_drain(relay, flow, FLOW_BACKEND, refusal->reason, 0);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """http: every request says who asks, and the framing of what passes is beyond doubt."""
 
+import asyncio
 import re
 import socket
 import sys
@@ -8,6 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+
+try:
+    import websockets
+except ImportError:
+    websockets = None
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -76,3 +82,43 @@ def test_ten_thousand_requests_of_one_connection(site: Site, site_daemon: SiteDa
     assert answers == b"".join(
         b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%d" % (len(str(i)), i) for i in range(count)
     )
+
+
+async def talk(listener: socket.socket, session: socket.socket) -> list:
+    """A WebSocket client and server: messages of many sizes both ways, a ping, an end in order. The
+    fields of the request, as the server has them.
+    """
+    seen = []
+
+    async def serve(peer: "websockets.WebSocketServerProtocol", path: str) -> None:
+        seen.append(peer.request_headers)
+        async for message in peer:
+            await peer.send(message)
+
+    messages = ["hello", "\u00fc" * 1000, b"", bytes(range(256)) * 4000, "x" * 1_000_000]
+    async with websockets.serve(serve, sock=listener):
+        async with websockets.connect("ws://site.test/chat", sock=session) as client:
+            for message in messages * 3:
+                await client.send(message)
+                assert await client.recv() == message
+            for message in messages:
+                await client.send(message)
+            assert [await client.recv() for _ in messages] == messages
+            await asyncio.wait_for(await client.ping(), 10)
+        assert client.close_code == 1000
+    return seen
+
+
+@pytest.mark.skipif(websockets is None, reason="not installed: python3-websockets")
+def test_websocket(site: Site, site_daemon: SiteDaemon) -> None:
+    site_daemon.publish("8080:80", "http")
+    with site.box.open_socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("0.0.0.0", 80))
+        listener.listen()
+        with site.connect(8080) as session:
+            for each in (listener, session):
+                each.setblocking(False)
+            (seen,) = asyncio.run(asyncio.wait_for(talk(listener, session), 60))
+    assert seen["X-Forwarded-For"] == CLIENT_IP6
+    assert seen["Upgrade"] == "websocket"

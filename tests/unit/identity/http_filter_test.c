@@ -25,11 +25,9 @@ static struct filter *filter;
 static struct side {
 	char in[64 * 1024], out[64 * 1024];
 	size_t in_bytes, out_bytes;
-	uint64_t skip_bytes;
 	bool lets_go, ended;
 	enum filter_verdict verdict; /* the last one */
-	const char *reply;
-	enum end_reason reason;
+	struct filter_refusal refusal;
 } sides[2];
 
 static void start(void)
@@ -89,26 +87,26 @@ static bool look(int direction)
 	memcpy(side->out + side->out_bytes, out, io.produced);
 	side->out_bytes += io.produced;
 	consume(side, io.consumed, false);
-	side->skip_bytes = side->verdict == FILTER_SKIPS ? io.skip_bytes : 0;
+	filter->sides[direction].skip_bytes = side->verdict == FILTER_SKIPS ? io.skip_bytes : 0;
 	side->lets_go = side->verdict == FILTER_LETS_GO;
-	side->reply = io.refusal.reply;
-	side->reason = io.refusal.reason;
+	side->refusal = io.refusal;
 	return side->verdict == FILTER_SKIPS || side->verdict == FILTER_LETS_GO;
 }
 
 static void work(int direction)
 {
 	struct side *side = &sides[direction];
+	uint64_t *skip_bytes = &filter->sides[direction].skip_bytes;
 	bool goes_on = true;
 
 	while (goes_on && side->in_bytes > 0) {
 		size_t length = side->in_bytes;
 
-		if (!side->lets_go && side->skip_bytes < length)
-			length = (size_t)side->skip_bytes;
+		if (!side->lets_go && *skip_bytes < length)
+			length = (size_t)*skip_bytes;
 		if (length > 0) {
 			consume(side, length, true);
-			side->skip_bytes -= side->lets_go ? 0 : length;
+			*skip_bytes -= side->lets_go ? 0 : length;
 		} else {
 			goes_on = look(direction);
 		}
@@ -150,8 +148,8 @@ static void assert_asked(const char *expected)
 static void assert_refused(const char *status)
 {
 	assert_int_equal(sides[FILTER_IN].verdict, FILTER_REFUSES);
-	assert_non_null(sides[FILTER_IN].reply);
-	assert_memory_equal(sides[FILTER_IN].reply + strlen("HTTP/1.1 "), status, 3);
+	assert_non_null(sides[FILTER_IN].refusal.reply);
+	assert_memory_equal(sides[FILTER_IN].refusal.reply + strlen("HTTP/1.1 "), status, 3);
 }
 
 static void client_is_named(void **state)
@@ -314,7 +312,7 @@ static void upgrade_that_cannot_be_followed_is_refused(void **state)
 	answer("HTTP/1.1 200 OK\r\n\r\nuntil the end");
 	ask(UPGRADE "\r\n");
 	assert_int_equal(sides[FILTER_IN].verdict, FILTER_REFUSES);
-	assert_null(sides[FILTER_IN].reply);
+	assert_null(sides[FILTER_IN].refusal.reply);
 }
 
 static void unasked_101_opens_nothing(void **state)
@@ -344,9 +342,50 @@ static void refusal_comes_behind_the_answers(void **state)
 	ask(GET "\r\n"
 		"BAD\r\n\r\n");
 	assert_int_equal(sides[FILTER_IN].verdict, FILTER_WAITS);
-	answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+	answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell");
+	assert_int_equal(sides[FILTER_IN].verdict, FILTER_WAITS);
+	answer("o");
 	assert_refused("400");
-	assert_int_equal(sides[FILTER_IN].reason, END_BAD_REQUEST);
+	assert_int_equal(sides[FILTER_IN].refusal.reason, END_BAD_REQUEST);
+}
+
+static void refusal_comes_behind_an_answer_in_chunks(void **state)
+{
+	(void)state;
+	ask(GET "\r\n"
+		"BAD\r\n\r\n");
+	answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+	assert_int_equal(sides[FILTER_IN].verdict, FILTER_WAITS);
+	answer("0\r\n");
+	assert_int_equal(sides[FILTER_IN].verdict, FILTER_WAITS);
+	answer("\r\n");
+	assert_refused("400");
+}
+
+#define IN_CHUNKS "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+
+static void refused_body_is_not_waited_for(void **state)
+{
+	(void)state;
+	ask(IN_CHUNKS "\r\n5\r\nhello\r\n");
+	ask("+5\r\n");
+	assert_refused("400");
+
+	start();
+	ask(GET "\r\n" IN_CHUNKS "\r\n+5\r\n");
+	assert_int_equal(sides[FILTER_IN].verdict, FILTER_WAITS);
+	answer("HTTP/1.1 204 No Content\r\n\r\n");
+	assert_refused("400");
+}
+
+static void refused_body_of_what_is_answered_is_the_end(void **state)
+{
+	(void)state;
+	ask(IN_CHUNKS "\r\n5\r\nhello\r\n");
+	answer("HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\n");
+	ask("+5\r\n");
+	assert_refused("400");
+	assert_int_equal(sides[FILTER_IN].refusal.reply_bytes, 0);
 }
 
 static void other_protocols_are_refused_or_passed(void **state)
@@ -362,8 +401,8 @@ static void other_protocols_are_refused_or_passed(void **state)
 			if (sides[FILTER_IN].verdict != FILTER_REFUSES)
 				put(FILTER_IN, c, 1);
 		assert_int_equal(sides[FILTER_IN].verdict, FILTER_REFUSES);
-		assert_int_equal(sides[FILTER_IN].reason, END_NOT_HTTP);
-		assert_null(sides[FILTER_IN].reply);
+		assert_int_equal(sides[FILTER_IN].refusal.reason, END_NOT_HTTP);
+		assert_null(sides[FILTER_IN].refusal.reply);
 		identity.http_other = HTTP_OTHER_PASS;
 		start();
 		ask(begins[i]);
@@ -538,8 +577,6 @@ static void what_can_be_read_in_two_ways_is_refused(void **state)
 
 		start();
 		put(FILTER_IN, text, length);
-		if (sides[FILTER_IN].verdict == FILTER_WAITS) /* its head has passed */
-			answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 		if (sides[FILTER_IN].verdict == FILTER_WANTS_MORE) {
 			sides[FILTER_IN].ended = true;
 			ask("x");
@@ -594,6 +631,9 @@ int main(void)
 		WITH_FILTER(unasked_101_opens_nothing),
 		WITH_FILTER(too_many_requests_wait),
 		WITH_FILTER(refusal_comes_behind_the_answers),
+		WITH_FILTER(refusal_comes_behind_an_answer_in_chunks),
+		WITH_FILTER(refused_body_is_not_waited_for),
+		WITH_FILTER(refused_body_of_what_is_answered_is_the_end),
 		WITH_FILTER(other_protocols_are_refused_or_passed),
 		WITH_FILTER(methods_that_begin_alike_are_http),
 		WITH_FILTER(head_has_a_bound),
