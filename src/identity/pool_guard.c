@@ -21,6 +21,13 @@
 /* Adding it first makes that no error where there is none. */
 #define DELETE "add table ip " POOL_GUARD_TABLE "\ndelete table ip " POOL_GUARD_TABLE "\n"
 
+/* A source that is translated first, to what it is, is not translated by anybody else. */
+#define SHIELD                                                                 \
+	"  chain postrouting {\n"                                              \
+	"    type nat hook postrouting priority srcnat - 10; policy accept;\n" \
+	"    ip saddr %s snat to ip saddr comment \"stays what it is\"\n"      \
+	"  }\n"
+
 /*
  * Both with the pool in place of %s. A header that is not all in a first fragment matches nothing, so
  * whatever lets pass is said, and the rest ends in a refusal.
@@ -40,8 +47,7 @@
 	"    icmp type echo-reply accept comment \"to pool_reach\"\n"      \
 	"    meta l4proto udp reject with icmp type port-unreachable\n"    \
 	"    drop\n"                                                       \
-	"  }\n"                                                            \
-	"}\n"
+	"  }\n"
 
 /* Behind connection tracking (-200), and before translation (-100). */
 #define BY_TRACKING                                                         \
@@ -55,8 +61,7 @@
 	"    ct direction reply accept\n"                                   \
 	"    ct state related accept\n"                                     \
 	"    drop\n"                                                        \
-	"  }\n"                                                             \
-	"}\n"
+	"  }\n"
 
 /* Asks the kernel for the table. Returns 0, -ENOENT, or what else it says. */
 static int find_table(void)
@@ -136,15 +141,65 @@ static bool list_table(struct pool_guard *guard, char listed[POOL_GUARD_LISTED_M
 	return length > 0 && length < POOL_GUARD_LISTED_MAX;
 }
 
+/* In what nft(8) lists: whether a table but ours translates sources on their way out. */
+static bool lists_translation(const char *listed)
+{
+	bool is_ours = false;
+
+	for (const char *line = listed; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, "table ", 6) == 0)
+			is_ours = strncmp(line, "table ip " POOL_GUARD_TABLE " {",
+					  sizeof("table ip " POOL_GUARD_TABLE " {") - 1) == 0;
+		else if (!is_ours && strncmp(line + strspn(line, "\t "),
+					     "type nat hook postrouting", 25) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* iptables that does not use nftables names its tables in a file, which not everybody may read. */
+static bool has_iptables_nat(void)
+{
+	FILE *file = fopen("/proc/self/net/ip_tables_names", "re");
+	bool found = false;
+	char name[32];
+
+	if (!file)
+		return errno == EACCES;
+	while (!found && fgets(name, sizeof(name), file))
+		found = strcmp(name, "nat\n") == 0;
+	(void)fclose(file);
+	return found;
+}
+
+/* Whether somebody else translates sources. It needs connection tracking, so it is on then anyway. */
+static bool is_translated(struct nft_ctx *nft)
+{
+	static const char *const families[] = { "list chains ip", "list chains inet" };
+
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		if (nft_run_cmd_from_buffer(nft, families[i]) == 0 &&
+		    lists_translation(nft_ctx_get_output_buffer(nft)))
+			return true;
+	return has_iptables_nat();
+}
+
 static int set_kind(struct pool_guard *guard, enum pool_guard_kind kind, struct error *err)
 {
 	char commands[COMMANDS_MAX], pool[PREFIX_TEXT_MAX];
+	size_t length;
 
 	prefix_format(&guard->pool, pool);
 	if (kind == POOL_GUARD_SOCKETS)
-		(void)snprintf(commands, sizeof(commands), BY_SOCKETS, pool);
+		length = (size_t)snprintf(commands, sizeof(commands), BY_SOCKETS, pool);
 	else
-		(void)snprintf(commands, sizeof(commands), BY_TRACKING, pool);
+		length = (size_t)snprintf(commands, sizeof(commands), BY_TRACKING, pool);
+	guard->shields = is_translated(guard->nft);
+	if (guard->shields)
+		length += (size_t)snprintf(commands + length, sizeof(commands) - length, SHIELD,
+					   pool);
+	(void)snprintf(commands + length, sizeof(commands) - length, "}\n");
 	if (nft_run_cmd_from_buffer(guard->nft, commands) != 0)
 		return failed(guard->nft, err);
 	guard->kind = kind;
@@ -179,7 +234,8 @@ int pool_guard_check(struct pool_guard *guard, struct error *err)
 	char listed[POOL_GUARD_LISTED_MAX];
 	int r;
 
-	if (list_table(guard, listed) && strcmp(listed, guard->listed) == 0)
+	if (list_table(guard, listed) && strcmp(listed, guard->listed) == 0 &&
+	    is_translated(guard->nft) == guard->shields)
 		return 0;
 	r = set_kind(guard, guard->kind, err);
 	return r < 0 ? r : 1;

@@ -19,6 +19,11 @@
  * call their clients back, as for RFC 1413: they get their answer at once, the same whether anybody
  * listens at that port or not. None of this needs connection tracking.
  *
+ * Where others translate sources (a chain of type nat at postrouting, of nftables or of iptables), a
+ * source in the pool is kept from it: an engine without its userland proxy masquerades what comes
+ * from addresses of the host, and so containers would take all clients for the gateway, which some
+ * trust. Those hosts have connection tracking for it already.
+ *
  * Kernels before 5.10 lack some of it (socket wildcard, reject at prerouting). There, packets for the
  * pool pass if connection tracking knows them as answers, and are dropped otherwise; tracking is
  * then on for all of the host's packets, if it was not.
@@ -28,6 +33,8 @@
  */
 #ifndef FAIRLEAD_IDENTITY_POOL_GUARD_H
 #define FAIRLEAD_IDENTITY_POOL_GUARD_H
+
+#include <stdbool.h>
 
 #include "base/error.h"
 #include "net/prefix.h"
@@ -46,6 +53,7 @@ struct pool_guard {
 	struct nft_ctx *nft;
 	struct prefix pool;
 	enum pool_guard_kind kind;
+	bool shields; /* from translation by others */
 	char listed
 		[POOL_GUARD_LISTED_MAX]; /* the table as nft(8) shows it, right after it was set */
 };
@@ -61,8 +69,9 @@ int pool_guard_open(struct pool_guard *guard, const struct prefix *pool, enum po
 void pool_guard_close(struct pool_guard *guard);
 
 /*
- * Sets it again if it is not as it was set, as after "nft flush ruleset". Returns 0 where it was, 1
- * where it is again, or -errno with a sentence.
+ * Sets it again if it is not as it was set, as after "nft flush ruleset", or if others have begun to
+ * translate sources, or ended it. Returns 0 where it was right, 1 where it is again, or -errno with a
+ * sentence.
  */
 int pool_guard_check(struct pool_guard *guard, struct error *err);
 

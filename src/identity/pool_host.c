@@ -148,10 +148,10 @@ int pool_host_check(struct pool_host *host, struct error *err)
 	if (guard == 0 && route == -EEXIST)
 		return 0;
 	return error_set(err, -EAGAIN,
-			 "pseudo-IPv4 addresses: somebody had taken away their %s%s%s; put in "
-			 "place again",
-			 route == 0 ? "route" : "", route == 0 && guard ? " and their " : "",
-			 guard ? "guard in nftables" : "");
+			 "pseudo-IPv4 addresses: others had changed the host's %s%s%s, and what "
+			 "was there for the pool did not fit any more: it is set anew",
+			 route == 0 ? "routes" : "", route == 0 && guard ? " and " : "",
+			 guard ? "nftables" : "");
 }
 
 int pool_host_cleanup(const char *run_directory, struct error *err)

@@ -130,3 +130,17 @@ def test_containers_see_who_is_calling(lab: Lab, pseudo_daemon: Daemon) -> None:
         lab.docker("rm", "--force", name)
         wait_for_rules(pseudo_daemon)
     lab.docker("network", "rm", "mine")
+
+
+def test_engine_without_proxies_does_not_hide_clients(lab: Lab, pseudo_daemon: Daemon) -> None:
+    """It masquerades what comes from addresses of the host, as those of the pool are."""
+    lab.engine.stop()
+    lab.engine.start("--userland-proxy=false")
+    lab.run_webapp("--name", "plain")
+    address = lab.engine.inspect("plain", ".NetworkSettings.IPAddress") or "172.17.0.2"
+    assert "masquerade" in lab.host.run("iptables-save", "-t", "nat").lower()
+    rule = {"publish": "8080:80", "container": address, "identity": "pseudo-ipv4"}
+    pseudo_daemon.request("POST", "/v1/rules", rule)
+    remote = curl(lab.client, f"http://[{HOST_IP6}]:8080/").splitlines()[1]
+    pseudo = remote.removeprefix("Remote IP: ")
+    assert pseudo_daemon.get(f"/v1/whois/{pseudo}")["client"] == CLIENT_IP6

@@ -11,6 +11,7 @@
 
 #define POOL "240.0.0.0/4"
 #define CLIENT "240.1.2.3"
+#define GATEWAY "192.0.2.1" /* what masquerading takes */
 
 static struct nft_ctx *nft;
 
@@ -273,9 +274,46 @@ static void a_header_that_is_not_all_there_matches_nothing(void **state)
 	close(fd);
 }
 
+/* The address that a listener on 127.0.0.1 sees of a connection from the pool. */
+static in_addr_t seen_source(void)
+{
+	int listener = tcp_listen();
+	union address target = address_of(listener), peer;
+	socklen_t length = sizeof(peer);
+	int fd = socket_from(SOCK_STREAM, &target);
+	int accepted = accept(listener, &peer.any, &length);
+
+	close(accepted);
+	close(fd);
+	close(listener);
+	return peer.in.sin_addr.s_addr;
+}
+
+/* Masquerading takes all addresses of this host, and so those of the pool, unless it comes second. */
+static void the_first_translation_of_a_source_is_the_last(void **state)
+{
+	static const char *const priorities[] = { "srcnat - 10", "srcnat + 10" };
+	(void)state;
+
+	for (int i = 0; i < 2; i++) {
+		char commands[512];
+
+		(void)snprintf(commands, sizeof(commands),
+			       "add table ip t\ndelete table ip t\ntable ip t {\n"
+			       "chain a {\ntype nat hook postrouting priority %s\n"
+			       "ip saddr " POOL " snat to ip saddr\n}\n"
+			       "chain b {\ntype nat hook postrouting priority srcnat\n"
+			       "fib saddr type local masquerade\n}\n}\n",
+			       priorities[i]);
+		assert_int_equal(nft_run_cmd_from_buffer(nft, commands), 0);
+		assert_int_equal(seen_source(), inet_addr(i == 0 ? CLIENT : GATEWAY));
+	}
+}
+
 static bool set_up(void)
 {
-	if (!enter_own_network(1500) || system("ip route add local " POOL " dev lo") != 0)
+	if (!enter_own_network(1500) || system("ip addr add " GATEWAY "/32 dev lo") != 0 ||
+	    system("ip route add local " POOL " dev lo") != 0)
 		return false;
 	nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	return nft && nft_ctx_buffer_output(nft) == 0 && nft_ctx_buffer_error(nft) == 0 &&
@@ -294,6 +332,7 @@ int main(void)
 		cmocka_unit_test(refusals_can_be_made_before_routing),
 		cmocka_unit_test(only_first_fragments_have_ports),
 		cmocka_unit_test(a_header_that_is_not_all_there_matches_nothing),
+		cmocka_unit_test(the_first_translation_of_a_source_is_the_last),
 	};
 	int failed;
 

@@ -14,6 +14,8 @@
 #include "base/fd.h"
 #include "identity/pool_route.h"
 #include "model/pseudo.h"
+#include "net/socket.h"
+#include "relay/dial.h"
 #include "support.h"
 
 #define OTHER_POOL "198.18.0.0/15"
@@ -146,6 +148,60 @@ static void nor_with_connection_tracking(void **state)
 	assert_int_equal(pool_route_remove_others(NULL, &err), 1);
 }
 
+/* The source that a service at 127.0.0.1 sees of a connection from the pool. */
+static void assert_seen(const char *expected)
+{
+	struct address target, seen, source = address_of("240.1.2.3", 0);
+	OWNED_FD listener = listen_on(PROTOCOL_TCP, "127.0.0.1", &target), fd = -1, accepted = -1;
+	char text[ADDRESS_TEXT_MAX];
+
+	assert_int_equal(dial_start(PROTOCOL_TCP, &target, &source, false, &fd), 0);
+	accepted = accept_from(listener, 0);
+	socket_peer_address(accepted, &seen);
+	(void)address_format_ip(&seen, text);
+	assert_string_equal(text, expected);
+}
+
+static bool has_chain(const char *name)
+{
+	char command[128];
+
+	(void)snprintf(command, sizeof(command), "nft list chain ip fairlead %s >/dev/null 2>&1",
+		       name);
+	return run(command) == 0;
+}
+
+/* As Docker does with --userland-proxy=false, before the pool is set or behind that. */
+static void no_other_rule_translates_the_pool(void **state)
+{
+	static const char masquerade[] =
+		"nft 'table ip other { chain c { type nat hook postrouting priority srcnat; "
+		"fib saddr type local masquerade; }; }'";
+
+	(void)state;
+	assert_int_equal(run("ip addr add 192.0.2.1/32 dev lo"), 0);
+	assert_int_equal(host_open(&host, PSEUDO_POOL), 0);
+	assert_false(has_chain("postrouting")); /* nobody tracks connections */
+	assert_seen("240.1.2.3");
+	if (run(masquerade) != 0) {
+		pool_host_close(&host);
+		skip();
+	}
+	assert_seen("192.0.2.1");
+	assert_int_equal(pool_host_check(&host, &err), -EAGAIN);
+	assert_true(has_chain("postrouting"));
+	assert_seen("240.1.2.3");
+	pool_host_close(&host);
+
+	assert_int_equal(host_open(&host, PSEUDO_POOL), 0);
+	assert_seen("240.1.2.3");
+	assert_int_equal(run("nft delete table ip other"), 0);
+	assert_int_equal(pool_host_check(&host, &err), -EAGAIN);
+	assert_false(has_chain("postrouting"));
+	pool_host_close(&host);
+	assert_int_equal(run("ip addr del 192.0.2.1/32 dev lo"), 0);
+}
+
 static void all_goes_with_it(void **state)
 {
 	(void)state;
@@ -231,10 +287,10 @@ static void what_is_taken_away_comes_back(void **state)
 	assert_int_equal(host_open(&host, PSEUDO_POOL), 0);
 	assert_int_equal(pool_route_remove_others(NULL, &err), 1);
 	assert_int_equal(pool_host_check(&host, &err), -EAGAIN);
-	assert_non_null(strstr(err.text, "their route;"));
+	assert_non_null(strstr(err.text, "routes, and what"));
 	assert_int_equal(pool_guard_remove(&err), 1);
 	assert_int_equal(pool_host_check(&host, &err), -EAGAIN);
-	assert_non_null(strstr(err.text, "their guard in nftables;"));
+	assert_non_null(strstr(err.text, "nftables, and what"));
 	assert_int_equal(pool_host_check(&host, &err), 0);
 	pool_host_close(&host);
 }
@@ -334,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_reaches_services_of_the_host_at_the_pool),
 		cmocka_unit_test(nor_with_connection_tracking),
+		cmocka_unit_test(no_other_rule_translates_the_pool),
 		cmocka_unit_test(all_goes_with_it),
 		cmocka_unit_test(what_a_killed_one_leaves_is_taken_over),
 		cmocka_unit_test(another_pool_leaves_nothing_of_the_first),
