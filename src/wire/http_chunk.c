@@ -18,12 +18,13 @@ static int digit_of(uint8_t c)
 }
 
 /*
- * Nobody sends any but to see what becomes of them: names and values that are words, and no quoted
- * texts, about whose inside programs do not agree.
+ * Nobody sends any but to see what becomes of them: names that are words, the last of them with a
+ * value or not, which is one, too. About the inside of quoted texts programs do not agree, nor about
+ * what comes behind a value: llhttp 8.1 takes it for the size again.
  */
 static bool is_extension(const uint8_t *bytes, size_t length, bool is_whole)
 {
-	bool in_word = false;
+	bool in_word = false, has_value = false;
 
 	if (length == 0)
 		return true;
@@ -36,8 +37,9 @@ static bool is_extension(const uint8_t *bytes, size_t length, bool is_whole)
 
 		if (!is_word && (i > 0 && !in_word))
 			return false;
-		if (!is_word && c != ';' && c != '=')
+		if (!is_word && ((c != ';' && c != '=') || has_value))
 			return false;
+		has_value = has_value || c == '=';
 		in_word = is_word;
 	}
 	return in_word || !is_whole;
