@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/end_reason.h"
 
+#include <errno.h>
+
 static const struct {
 	const char *name;
 	const char *sentence;
@@ -19,6 +21,13 @@ const char *end_reason_name(enum end_reason reason)
 const char *end_reason_sentence(enum end_reason reason)
 {
 	return reasons[reason].sentence;
+}
+
+enum end_reason end_reason_of_introduction(int error)
+{
+	return error == -ENOSPC	  ? END_POOL_FULL
+	       : error == -ENOMEM ? END_NO_MEMORY
+				  : END_NO_IDENTITY;
 }
 
 bool end_reason_is_telling(enum end_reason reason)

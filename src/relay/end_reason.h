@@ -17,6 +17,9 @@ const char *end_reason_name(enum end_reason reason);
 /* "the container did not answer in time": for people. */
 const char *end_reason_sentence(enum end_reason reason);
 
+/* Why a session ends whose client could not be introduced (introducer.h), for that error. */
+enum end_reason end_reason_of_introduction(int error);
+
 /* Whether an operator wants to know of a single case. */
 bool end_reason_is_telling(enum end_reason reason);
 

@@ -148,13 +148,6 @@ static void dial(struct relay *relay, struct flow *flow)
 
 /* Introducing the client. */
 
-static enum end_reason introduction_end_reason(int error)
-{
-	return error == -ENOSPC	  ? END_POOL_FULL
-	       : error == -ENOMEM ? END_NO_MEMORY
-				  : END_NO_IDENTITY;
-}
-
 static void take_filter(struct flow *flow, struct filter *filter)
 {
 	flow->filter = filter;
@@ -199,7 +192,7 @@ static bool introduce(struct relay *relay, struct flow *flow, const struct annou
 		r = take_introduction(relay, flow, &introduction);
 	if (r == 0)
 		return true;
-	flow_end(relay, flow, introduction_end_reason(r), -r);
+	flow_end(relay, flow, end_reason_of_introduction(r), -r);
 	return false;
 }
 

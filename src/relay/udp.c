@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "net/socket.h"
 #include "relay/internal.h"
@@ -50,6 +51,7 @@ void udp_port_init(struct udp_port *port, int fd, struct relay_route *route)
 	port->route = route;
 	socket_local_address(fd, &local);
 	port->number = local.port;
+	port->refusal_told_ns = 0;
 	udp_port_changed(port);
 	socket_set_receive_buffer(fd, PORT_RECEIVE_BYTES);
 }
@@ -277,18 +279,36 @@ static void client_init(struct relay *relay, struct udp_client *client, struct u
 	timeout_init(&client->idle);
 }
 
+/* Each datagram of such a client comes here: one in a second is told, and all are counted. */
+static void tell_refusal(struct relay *relay, const struct udp_client *client,
+			 enum end_reason reason)
+{
+	struct udp_port *port = client->port;
+	struct session_end end = { .reason = reason };
+
+	if (port->refusal_told_ns != 0 && client->started_ns - port->refusal_told_ns < NS_PER_S)
+		return;
+	port->refusal_told_ns = client->started_ns;
+	udp_describe(client, &end.session);
+	relay_tell_end(relay, &end);
+}
+
 static struct udp_client *client_open(struct relay *relay, struct udp_port *port,
 				      const struct datagram *datagram,
 				      const struct announcement *announced)
 {
 	struct udp_client *client = slots_take(&relay->udp_clients);
 	struct address source;
+	int r;
 
 	if (!client)
 		return NULL;
 	client_init(relay, client, port, datagram, announced);
-	if (introduce(client, announced, &source) == 0)
+	r = introduce(client, announced, &source);
+	if (r == 0)
 		client->fd = open_backend(port, &source);
+	else
+		tell_refusal(relay, client, end_reason_of_introduction(r));
 	if (client->fd < 0 ||
 	    loop_watch(relay->loop, client->fd, EPOLLIN,
 		       loop_ref_to(relay->udp_client_kind, &client->slot)) < 0 ||
@@ -299,6 +319,7 @@ static struct udp_client *client_open(struct relay *relay, struct udp_port *port
 	}
 	return client;
 }
+
 static struct udp_client *client_new(struct relay *relay, struct udp_port *port,
 				     const struct datagram *datagram,
 				     const struct announcement *announced)

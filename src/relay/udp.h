@@ -24,6 +24,7 @@ struct udp_port {
 	uint16_t number; /* of the port */
 	struct relay_route *route;
 	bool edits; /* the route's introducer adds to datagrams, or reads them */
+	uint64_t refusal_told_ns;
 };
 
 /* What goes before a client's datagrams. */

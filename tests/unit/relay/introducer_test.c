@@ -567,10 +567,13 @@ static void client_that_cannot_be_introduced_is_dropped(void **state)
 
 	(void)state;
 	policy.fails = -ENOSPC;
-	send_datagram(fd, "hello");
+	for (int i = 0; i < 3; i++)
+		send_datagram(fd, "hello");
 	assert_false(wait_for(udp_backend, POLLIN, 20));
-	assert_int_equal(port.route->counters.dropped_datagrams, 1);
+	assert_int_equal(port.route->counters.dropped_datagrams, 3);
 	assert_int_equal(relay.udp_clients.used, 0);
+	assert_int_equal(ends_count, 1); /* in a second */
+	assert_int_equal(ended.reason, END_POOL_FULL);
 	close(fd);
 }
 
