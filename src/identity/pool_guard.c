@@ -151,8 +151,8 @@ static bool lists_translation(const char *listed)
 		if (strncmp(line, "table ", 6) == 0)
 			is_ours = strncmp(line, "table ip " POOL_GUARD_TABLE " {",
 					  sizeof("table ip " POOL_GUARD_TABLE " {") - 1) == 0;
-		else if (!is_ours && strncmp(line + strspn(line, "\t "),
-					     "type nat hook postrouting", 25) == 0)
+		else if (!is_ours &&
+			 strncmp(line + strspn(line, "\t "), "type nat hook postrouting", 25) == 0)
 			return true;
 	}
 	return false;

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, read_all
 from lab.site import Site, SiteDaemon
+from lab.wait import wait_until
 
 pytest_plugins = ["lab.site_fixtures"]
 pytestmark = pytest.mark.timeout(120)
@@ -41,4 +42,5 @@ def test_none_is_transparent_both_ways(site: Site, site_daemon: SiteDaemon) -> N
         got = read_all(client)
         sender.join(20)
     assert got == answered
+    wait_until(lambda: came, "the container to have read to the end")
     assert came == [asked]

@@ -45,6 +45,15 @@ def test_a_file_without_the_line_is_named(tree: Path, text: str, added: bool) ->
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_what_runs_in_the_kernel_has_another_one(tree: Path) -> None:
+    program = tree / "src/kernel/translate.bpf.c"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"// {LINE}")
+    assert "GPL-2.0-only OR BSD-2-Clause" in check(tree).stderr
+    program.write_text("// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause\n")
+    assert check(tree).returncode == 0
+
+
 def test_an_empty_tree_fails(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     assert check(tmp_path).returncode == 1

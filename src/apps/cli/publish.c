@@ -11,6 +11,7 @@
 #include "apps/common/reporter.h"
 #include "base/log.h"
 #include "identity/identities.h"
+#include "kernel/kernel_path.h"
 #include "loop/signals.h"
 #include "net/socket.h"
 
@@ -26,6 +27,9 @@ static struct publish {
 	FILE *listening; /* what is said once all ports are there */
 	struct identities identities;
 	struct publisher publisher;
+	struct prefix transit; /* of the kernel path */
+	struct kernel_path kernel_path;
+	bool has_kernel_path;
 } publish;
 
 static bool is_published(const struct rule *rule)
@@ -153,10 +157,13 @@ static void on_signal(void *context, int signal)
 static int start_identities(struct error *err)
 {
 	const struct publish_options *options = &publish.options;
-	const struct pseudo_settings settings = { .pool = options->pool,
-						  .client_length = options->client_length,
-						  .lease_s = LEASE_S };
+	struct pseudo_settings settings = { .pool = options->pool,
+					    .client_length = options->client_length,
+					    .lease_s = LEASE_S };
 	int r;
+
+	if (options->by_kernel)
+		kernel_path_halve(&options->pool, &settings.pool, &publish.transit);
 
 	identities_init(&publish.identities, &settings, IDENTITIES_RUN_DIRECTORY);
 	publish.publisher.introducer = &publish.identities.introductions.introducer;
@@ -165,6 +172,22 @@ static int start_identities(struct error *err)
 		return r;
 	if (identities_reach(&publish.identities, &options->container, err) == POOL_REACH_NONE)
 		r = err->code;
+	return r;
+}
+
+/* The relay has the same ports, for clients of this host. */
+static int start_kernel_path(struct error *err)
+{
+	int r = kernel_path_open(&publish.kernel_path, identities_pseudo(&publish.identities),
+				 &publish.identities.settings.pool, &publish.transit, err);
+
+	if (r < 0)
+		return r;
+	publish.has_kernel_path = true;
+	for (struct published_port *port = publisher_next(&publish.publisher, NULL); port && r == 0;
+	     port = publisher_next(&publish.publisher, port))
+		if (port->rule.host.family == AF_INET6 && port->rule.protocol != PROTOCOL_SCTP)
+			r = kernel_path_add(&publish.kernel_path, &port->rule, err);
 	return r;
 }
 
@@ -193,7 +216,14 @@ static int start(struct error *err)
 		if (r < 0)
 			return error_prefix(err, "-p %.60s", publish.options.texts[i]);
 	}
-	return 0;
+	return publish.options.by_kernel ? start_kernel_path(err) : 0;
+}
+
+static void end(void)
+{
+	if (publish.has_kernel_path)
+		kernel_path_close(&publish.kernel_path);
+	identities_fini(&publish.identities);
 }
 
 int command_publish(int argc, char **argv)
@@ -212,7 +242,7 @@ int command_publish(int argc, char **argv)
 	if (!publish.listening || start(&err) < 0) {
 		(void)fprintf(stderr, "fairlead publish: %s\n",
 			      publish.listening ? err.text : error_name(-ENOMEM));
-		identities_fini(&publish.identities);
+		end();
 		return EXIT_FAILURE;
 	}
 	(void)fclose(publish.listening);
@@ -228,6 +258,6 @@ int command_publish(int argc, char **argv)
 	printf("\n");
 	summary_print(stdout, &publish.publisher);
 	publisher_fini(&publish.publisher);
-	identities_fini(&publish.identities);
+	end();
 	return EXIT_SUCCESS;
 }

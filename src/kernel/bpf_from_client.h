@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * TCP and UDP of clients: IPv6 becomes IPv4 (RFC 7915 section 5), with the client's transit address
+ * as its source and the container as its destination, and goes up the host's IPv4 stack, which
+ * forwards it like any other packet. What cannot be translated stays as it is, for the relay.
+ */
+#ifndef FAIRLEAD_KERNEL_BPF_FROM_CLIENT_H
+#define FAIRLEAD_KERNEL_BPF_FROM_CLIENT_H
+
+#include "kernel/bpf_packet.h"
+#include "kernel/bpf_tables.h"
+
+/* Larger ones must not be fragmented on their way (RFC 7915 section 5.1). */
+#define MAY_FRAGMENT_BYTES 1260
+
+INLINE __u8 is_denied(const struct published *published_here, const struct in6_addr *client)
+{
+	struct filter_key key = { .prefixlen = 32 + 128,
+				  .rule = bpf_htonl(published_here->rule),
+				  .prefix = *client };
+	const struct filter_value *filter;
+
+	if (!published_here->filtered)
+		return 0;
+	filter = bpf_map_lookup_elem(&filters, &key);
+	return !filter || !filter->allows;
+}
+
+/* Whether the relay has a connection of these addresses and ports. */
+INLINE __u8 is_of_relay(struct __sk_buff *skb, const struct flow6_key *key)
+{
+	struct bpf_sock_tuple tuple = { .ipv6 = { .sport = key->client_port,
+						  .dport = key->host_port } };
+	struct bpf_sock *found;
+	__u8 is_open;
+
+	__builtin_memcpy(tuple.ipv6.saddr, &key->client, sizeof(key->client));
+	__builtin_memcpy(tuple.ipv6.daddr, &key->host, sizeof(key->host));
+	found = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	if (!found)
+		return 0;
+	is_open = found->state != BPF_TCP_LISTEN;
+	bpf_sk_release(found);
+	return is_open;
+}
+
+/* Hands the packet to the daemon, which finds an address for its client, and sends it again. */
+INLINE int call_up(struct __sk_buff *skb, __u32 network)
+{
+	struct upcall *upcall;
+	__u64 length = skb->len - network;
+
+	CHECKED(length);
+	if (length == 0 || length > UPCALL_BYTES_MAX)
+		return TC_ACT_OK;
+	upcall = bpf_ringbuf_reserve(&upcalls, sizeof(*upcall), 0);
+	if (!upcall) {
+		count(UPCALLS_LOST);
+		return TC_ACT_OK;
+	}
+	upcall->ifindex = skb->ifindex;
+	upcall->length = (__u32)length;
+	if (bpf_skb_load_bytes(skb, network, upcall->packet, (__u32)length) < 0) {
+		bpf_ringbuf_discard(upcall, 0);
+		return TC_ACT_OK;
+	}
+	bpf_ringbuf_submit(upcall, 0);
+	count(UPCALLS);
+	return TC_ACT_SHOT;
+}
+
+/* What answers need to find back. */
+INLINE void add_answers(const struct flow6_key *key, const struct flow6 *flow)
+{
+	struct flow4_key back = { .pseudo = flow->transit & ~transit_bit,
+				  .target = flow->target,
+				  .client_port = key->client_port,
+				  .target_port = flow->target_port,
+				  .protocol = key->protocol };
+	struct flow4 answers = { .host_port = key->host_port,
+				 .client = key->client,
+				 .host = key->host };
+
+	answers.adjust = sum_change((__u64)back.pseudo + flow->target + flow->target_port,
+				    sum_in6(&key->client) + sum_in6(&key->host) + key->host_port);
+	bpf_map_update_elem(&flows4, &back, &answers, BPF_ANY);
+}
+
+INLINE struct flow6 *add_flow(const struct flow6_key *key, const struct published *published_here,
+			      __be32 pseudo)
+{
+	struct flow6 flow = { .begun_ns = bpf_ktime_get_coarse_ns(),
+			      .transit = pseudo | transit_bit,
+			      .target = published_here->target,
+			      .target_port = published_here->target_port,
+			      .rule = published_here->rule };
+
+	flow.adjust = sum_change(sum_in6(&key->client) + sum_in6(&key->host) + key->host_port,
+				 (__u64)flow.transit + flow.target + flow.target_port);
+	bpf_map_update_elem(&flows6, key, &flow, BPF_ANY);
+	add_answers(key, &flow);
+	return bpf_map_lookup_elem(&flows6, key);
+}
+
+/* For a packet of no flow that is known. NULL: *ret_verdict is what becomes of it. */
+INLINE struct flow6 *begin(struct __sk_buff *skb, __u32 network, const struct flow6_key *key,
+			   __u8 begins, int *ret_verdict)
+{
+	struct published_key where = { .host = key->host,
+				       .port = key->host_port,
+				       .protocol = key->protocol };
+	const struct published *published_here = bpf_map_lookup_elem(&published, &where);
+	const struct client_value *client;
+
+	*ret_verdict = TC_ACT_OK;
+	if (!published_here)
+		return NULL;
+	if (is_denied(published_here, &key->client)) {
+		count(DENIED);
+		return NULL;
+	}
+	if (!begins && published_here->has_relay && is_of_relay(skb, key))
+		return NULL;
+	client = bpf_map_lookup_elem(&clients, &key->client);
+	if (client)
+		return add_flow(key, published_here, client->pseudo);
+	if (begins)
+		*ret_verdict = call_up(skb, network);
+	return NULL;
+}
+
+struct seen6 {
+	struct flow6_key key;
+	__u16 payload_bytes; /* behind the IPv6 header */
+	__u8 traffic_class, hop_limit;
+	__u8 begins; /* UDP, and SYN without ACK */
+	__u8 ends;   /* enum flow_state */
+};
+
+/* Returns false for what is not to be translated. */
+INLINE __u8 see(struct __sk_buff *skb, __u32 network, struct seen6 *ret)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const struct ipv6_begin *packet = data + network;
+	const struct tcphdr *tcp = data + network + sizeof(struct ipv6hdr);
+	__u8 protocol;
+
+	if ((void *)(packet + 1) > end)
+		return 0;
+	protocol = packet->ip.nexthdr;
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return 0;
+	ret->key.client = packet->ip.saddr;
+	ret->key.host = packet->ip.daddr;
+	ret->key.client_port = packet->ports.source;
+	ret->key.host_port = packet->ports.destination;
+	ret->key.protocol = protocol;
+	ret->payload_bytes = bpf_ntohs(packet->ip.payload_len);
+	ret->traffic_class = packet->ip.priority << 4 | packet->ip.flow_lbl[0] >> 4;
+	ret->hop_limit = packet->ip.hop_limit;
+	ret->begins = 1;
+	ret->ends = 0;
+	if (protocol == IPPROTO_UDP)
+		return 1;
+	if ((void *)(tcp + 1) > end)
+		return 0;
+	ret->begins = tcp->syn && !tcp->ack;
+	ret->ends = (tcp->fin ? FLOW_CLIENT_ENDED : 0) | (tcp->rst ? FLOW_RESET : 0);
+	return 1;
+}
+
+INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *seen,
+		   const struct flow6 *flow)
+{
+	__u32 length = sizeof(struct iphdr) + seen->payload_bytes, adjust = flow->adjust;
+	const __be16 ethertype = bpf_htons(ETH_P_IP);
+	struct ipv4_begin begin = {
+		.ip = { .version = 4,
+			.ihl = 5,
+			.tos = seen->traffic_class,
+			.tot_len = bpf_htons((__u16)length),
+			.ttl = seen->hop_limit,
+			.protocol = seen->key.protocol,
+			.saddr = flow->transit,
+			.daddr = flow->target },
+		.ports = { .source = seen->key.client_port, .destination = flow->target_port },
+	};
+
+	if (length > MAY_FRAGMENT_BYTES || skb->gso_size > 0)
+		begin.ip.frag_off = bpf_htons(0x4000);
+	else
+		begin.ip.id = (__be16)bpf_get_prandom_u32();
+	ipv4_set_checksum(&begin.ip);
+	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0) < 0) {
+		count(DROPPED_FAILED);
+		return TC_ACT_SHOT;
+	}
+	if (network > 0)
+		bpf_skb_store_bytes(skb, network - sizeof(ethertype), &ethertype, sizeof(ethertype),
+				    BPF_F_RECOMPUTE_CSUM);
+	bpf_skb_store_bytes(skb, network, &begin, sizeof(begin), BPF_F_RECOMPUTE_CSUM);
+	adjust_checksum(skb, network + sizeof(struct iphdr), seen->key.protocol, adjust);
+	count(TRANSLATED_FROM_CLIENT);
+	return TC_ACT_OK;
+}
+
+/* The other end of the device inside parts what is many datagrams, and has them come back here. */
+INLINE int part(struct __sk_buff *skb, __u32 network)
+{
+	if (network < sizeof(struct ethhdr))
+		return TC_ACT_OK;
+	for (int i = 0; i < ETH_ALEN; i++)
+		bpf_skb_store_bytes(skb, i, (const void *)&inside_mac[i], 1, 0);
+	return (int)bpf_redirect(outside_ifindex, 0);
+}
+
+INLINE int from_client(struct __sk_buff *skb, __u32 network)
+{
+	struct seen6 seen = {};
+	struct flow6 *flow;
+	int verdict;
+
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) || skb->vlan_present ||
+	    !see(skb, network, &seen))
+		return TC_ACT_OK;
+	flow = bpf_map_lookup_elem(&flows6, &seen.key);
+	if (!flow || (seen.begins && flow->state != FLOW_BEGINS)) {
+		flow = begin(skb, network, &seen.key, seen.begins, &verdict);
+		if (!flow)
+			return verdict;
+	}
+	if (seen.key.protocol == IPPROTO_UDP && skb->gso_size > 0)
+		return part(skb, network);
+	flow->packets++;
+	flow->bytes += skb->len;
+	flow->seen_ns = bpf_ktime_get_coarse_ns();
+	if (seen.ends)
+		flow->state |= seen.ends;
+	return to_ipv4(skb, network, &seen, flow);
+}
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Headers, and the arithmetic of their checksums. */
+#ifndef FAIRLEAD_KERNEL_BPF_PACKET_H
+#define FAIRLEAD_KERNEL_BPF_PACKET_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define INLINE static __always_inline
+
+/* linux/stddef.h has it, but under another name in each version. */
+#define OFFSET_OF(type, member) __builtin_offsetof(type, member)
+
+/* Keeps the compiler from moving a check of this to where the verifier does not see it. */
+#define CHECKED(variable) __asm__ volatile("" : "+r"(variable))
+
+/* The ports of TCP and UDP, which both have first. */
+struct ports {
+	__be16 source, destination;
+};
+
+/* All that a packet's translation replaces in one piece. */
+struct ipv4_begin {
+	struct iphdr ip;
+	struct ports ports;
+};
+
+struct ipv6_begin {
+	struct ipv6hdr ip;
+	struct ports ports;
+};
+
+struct ipv6_frame {
+	struct ethhdr ethernet;
+	struct ipv6_begin begin;
+} __attribute__((packed));
+
+/*
+ * Sums of 16-bit words, as checksums are made of (RFC 1071), kept in 32 bits with carries that are
+ * not added yet: words of 32 bits are added, since halves fold into each other.
+ */
+INLINE __u32 sum_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return (__u32)sum;
+}
+
+INLINE __u16 checksum(__u64 sum)
+{
+	__u32 folded = sum_fold(sum);
+
+	folded = (folded & 0xffff) + (folded >> 16);
+	folded = (folded & 0xffff) + (folded >> 16);
+	return (__u16)~folded;
+}
+
+INLINE __u64 sum_in6(const struct in6_addr *address)
+{
+	return (__u64)address->in6_u.u6_addr32[0] + address->in6_u.u6_addr32[1] +
+	       address->in6_u.u6_addr32[2] + address->in6_u.u6_addr32[3];
+}
+
+/* What is to be added to a sum in which the one takes the place of the other. */
+INLINE __u32 sum_change(__u64 before, __u64 after)
+{
+	return sum_fold((__u64)sum_fold(after) + (__u32)~sum_fold(before));
+}
+
+INLINE void ipv4_set_checksum(struct iphdr *ip)
+{
+	const __u32 *words = (const __u32 *)ip;
+	__u64 sum = 0;
+
+	ip->check = 0;
+	for (int i = 0; i < 5; i++)
+		sum += words[i];
+	ip->check = checksum(sum);
+}
+
+INLINE __u32 checksum_offset(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP ? OFFSET_OF(struct tcphdr, check)
+				       : OFFSET_OF(struct udphdr, check);
+}
+
+/* Of TCP and UDP, the pseudo header included. A datagram without one keeps none. */
+INLINE void adjust_checksum(struct __sk_buff *skb, __u32 transport, __u8 protocol, __u32 change)
+{
+	__u64 flags = BPF_F_PSEUDO_HDR | (protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0);
+
+	bpf_l4_csum_replace(skb, transport + checksum_offset(protocol), 0, change, flags);
+}
+
+#endif

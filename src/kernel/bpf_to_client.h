@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * TCP and UDP of containers to clients: IPv4 becomes IPv6 (RFC 7915 section 4), and leaves by the
+ * link that leads to the client. What does not fit there in one piece, and fragments, get the
+ * client's transit address, so that the host's IPv4 stack brings them to the device inside, in
+ * fragments that do, or tells the container that they are too large.
+ */
+#ifndef FAIRLEAD_KERNEL_BPF_TO_CLIENT_H
+#define FAIRLEAD_KERNEL_BPF_TO_CLIENT_H
+
+#include <bpf/bpf_endian.h>
+
+#include "kernel/bpf_packet.h"
+#include "kernel/bpf_tables.h"
+
+#ifndef AF_INET6
+#define AF_INET6 10
+#endif
+
+/* A route is looked up again, and the neighbour asked for its address, so often. */
+#define ROUTE_NS 1000000000ull
+
+struct seen4 {
+	struct flow4_key key;
+	__be32 daddr;	     /* the pseudo address, or the transit one */
+	__u16 payload_bytes; /* behind the IPv4 header */
+	__u16 header_bytes;  /* of these, TCP's */
+	__u8 tos, ttl;
+	__u8 ends; /* enum flow_state */
+	__u8 has_no_checksum;
+};
+
+INLINE __u8 is_of_pool(__be32 address)
+{
+	return (address & pool_mask & ~transit_bit) == pool;
+}
+
+/* Returns false for what is not to be translated. */
+INLINE __u8 see4(struct __sk_buff *skb, __u32 network, struct seen4 *ret)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const struct iphdr *ip = data + network;
+	const struct tcphdr *tcp = (const void *)(ip + 1);
+	const struct udphdr *udp = (const void *)(ip + 1);
+
+	if ((void *)(udp + 1) > end || ip->ihl != 5 || !is_of_pool(ip->daddr) ||
+	    (ip->frag_off & bpf_htons(0x3fff)))
+		return 0;
+	if (ip->protocol != IPPROTO_UDP && ip->protocol != IPPROTO_TCP)
+		return 0;
+	ret->daddr = ip->daddr;
+	ret->key.pseudo = ip->daddr & ~transit_bit;
+	ret->key.target = ip->saddr;
+	ret->key.client_port = udp->dest;
+	ret->key.target_port = udp->source;
+	ret->key.protocol = ip->protocol;
+	ret->payload_bytes = bpf_ntohs(ip->tot_len) - sizeof(*ip);
+	ret->tos = ip->tos;
+	ret->ttl = ip->ttl;
+	if (ip->protocol == IPPROTO_UDP) {
+		ret->has_no_checksum = udp->check == 0;
+		return 1;
+	}
+	if ((void *)(tcp + 1) > end)
+		return 0;
+	ret->header_bytes = tcp->doff * 4;
+	ret->ends = (tcp->fin ? FLOW_TARGET_ENDED : 0) | (tcp->rst ? FLOW_RESET : 0);
+	return 1;
+}
+
+/* Looks up by which link and to whom. Returns false where nobody knows yet. */
+INLINE __u8 find_route(struct __sk_buff *skb, struct flow4 *flow, __u64 now_ns)
+{
+	struct bpf_fib_lookup route = { .family = AF_INET6, .ifindex = inside_ifindex };
+	long r;
+
+	__builtin_memcpy(route.ipv6_src, &flow->host, sizeof(flow->host));
+	__builtin_memcpy(route.ipv6_dst, &flow->client, sizeof(flow->client));
+	r = bpf_fib_lookup(skb, &route, sizeof(route), 0);
+	if (r == BPF_FIB_LKUP_RET_SUCCESS || r == BPF_FIB_LKUP_RET_NO_NEIGH)
+		flow->ifindex = route.ifindex;
+	if (r != BPF_FIB_LKUP_RET_SUCCESS)
+		return 0;
+	__builtin_memcpy(flow->destination, route.dmac, ETH_ALEN);
+	__builtin_memcpy(flow->source, route.smac, ETH_ALEN);
+	flow->route_until_ns = now_ns + ROUTE_NS;
+	return 1;
+}
+
+/* Gives the packet the client's transit address, and lets the stack have it. */
+INLINE int leave_to_stack(struct __sk_buff *skb, __u32 network, const struct seen4 *seen)
+{
+	const __be32 before = seen->daddr, after = seen->key.pseudo | transit_bit;
+
+	bpf_l3_csum_replace(skb, network + OFFSET_OF(struct iphdr, check), before, after,
+			    sizeof(after));
+	bpf_skb_store_bytes(skb, network + OFFSET_OF(struct iphdr, daddr), &after, sizeof(after),
+			    0);
+	count(LEFT_TO_STACK);
+	return TC_ACT_OK;
+}
+
+/* Of one packet, or of each that a large one will be parted into. */
+INLINE __u8 is_too_large(const struct __sk_buff *skb, const struct seen4 *seen)
+{
+	__u32 length = sizeof(struct iphdr) + seen->payload_bytes;
+
+	if (skb->gso_size > 0)
+		length = sizeof(struct iphdr) + seen->header_bytes + skb->gso_size;
+	return length > mtu_inside;
+}
+
+/*
+ * A datagram without a checksum, which IPv6 does not allow (RFC 8200 section 8.1), gets one. It is
+ * read in pieces, the last of which ends with zeros.
+ */
+#define PIECE_BYTES 512
+#define PIECES_MAX 4
+
+struct piece {
+	__u8 bytes[PIECE_BYTES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct piece);
+} pieces SEC(".maps");
+
+INLINE int add_udp_checksum(struct __sk_buff *skb, __u32 transport, const struct seen4 *seen,
+			    const struct flow4 *flow)
+{
+	__u64 sum = sum_in6(&flow->client) + sum_in6(&flow->host) + bpf_htonl(seen->payload_bytes) +
+		    bpf_htonl(IPPROTO_UDP);
+	__u32 zero = 0, left = seen->payload_bytes;
+	struct piece *piece = bpf_map_lookup_elem(&pieces, &zero);
+	__u16 check;
+
+	if (!piece || left > PIECES_MAX * PIECE_BYTES)
+		return -1;
+	for (int i = 0; i < PIECES_MAX && left > 0; i++) {
+		__u64 length = left < PIECE_BYTES ? left : PIECE_BYTES;
+
+		CHECKED(length);
+		__builtin_memset(piece, 0, sizeof(*piece));
+		if (length == 0 || length > PIECE_BYTES ||
+		    bpf_skb_load_bytes(skb, transport + i * PIECE_BYTES, piece, (__u32)length) < 0)
+			return -1;
+		sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)piece, sizeof(*piece), 0);
+		left -= (__u32)length;
+	}
+	check = checksum(sum);
+	if (check == 0)
+		check = 0xffff;
+	return (int)bpf_skb_store_bytes(skb, transport + OFFSET_OF(struct udphdr, check), &check,
+					sizeof(check), BPF_F_RECOMPUTE_CSUM);
+}
+
+INLINE int to_ipv6(struct __sk_buff *skb, __u32 network, const struct seen4 *seen,
+		   const struct flow4 *flow)
+{
+	const __u32 transport = network + sizeof(struct ipv6hdr);
+	struct ipv6_frame frame = {
+		.ethernet = { .h_proto = bpf_htons(ETH_P_IPV6) },
+		.begin = { .ip = { .version = 6,
+				   .priority = seen->tos >> 4,
+				   .flow_lbl = { (seen->tos & 0xf) << 4 },
+				   .payload_len = bpf_htons(seen->payload_bytes),
+				   .nexthdr = seen->key.protocol,
+				   .hop_limit = seen->ttl,
+				   .saddr = flow->host,
+				   .daddr = flow->client },
+			   .ports = { .source = flow->host_port,
+				      .destination = seen->key.client_port } },
+	};
+	__u32 adjust = flow->adjust;
+
+	__builtin_memcpy(frame.ethernet.h_dest, flow->destination, ETH_ALEN);
+	__builtin_memcpy(frame.ethernet.h_source, flow->source, ETH_ALEN);
+	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0) < 0)
+		return -1;
+	bpf_skb_store_bytes(skb, network - sizeof(struct ethhdr), &frame, sizeof(frame),
+			    BPF_F_RECOMPUTE_CSUM);
+	if (seen->has_no_checksum)
+		return add_udp_checksum(skb, transport, seen, flow);
+	adjust_checksum(skb, transport, seen->key.protocol, adjust);
+	return 0;
+}
+
+INLINE int send_to_client(struct __sk_buff *skb, __u32 network, const struct seen4 *seen,
+			  struct flow4 *flow)
+{
+	__u64 now_ns = bpf_ktime_get_coarse_ns();
+	__u8 is_known = flow->route_until_ns > now_ns;
+	__u32 ifindex;
+
+	flow->packets++;
+	flow->bytes += skb->len;
+	flow->seen_ns = now_ns;
+	flow->state |= seen->ends;
+	if (!is_known)
+		find_route(skb, flow, now_ns);
+	ifindex = flow->ifindex;
+	if (ifindex == 0 || to_ipv6(skb, network, seen, flow) < 0) {
+		count(DROPPED_FAILED);
+		return TC_ACT_SHOT;
+	}
+	count(TRANSLATED_TO_CLIENT);
+	/* now and then by the neighbour's entry, for it to be kept up to date */
+	return (int)(is_known ? bpf_redirect(ifindex, 0) : bpf_redirect_neigh(ifindex, NULL, 0, 0));
+}
+
+/* `miss`: what becomes of packets that belong to nothing. */
+INLINE int to_client(struct __sk_buff *skb, __u32 network, int miss)
+{
+	struct seen4 seen = {};
+	struct flow4 *flow;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present || !see4(skb, network, &seen))
+		return TC_ACT_OK;
+	flow = bpf_map_lookup_elem(&flows4, &seen.key);
+	if (!flow) {
+		if (miss == TC_ACT_SHOT)
+			count(DROPPED_STRAY);
+		return miss;
+	}
+	/* the device inside parts it, and its other end has it come back here */
+	if (seen.key.protocol == IPPROTO_UDP && skb->gso_size > 0)
+		return skb->ifindex == inside_ifindex ? TC_ACT_OK
+						      : (int)bpf_redirect(inside_ifindex, 0);
+	if (seen.daddr == seen.key.pseudo && is_too_large(skb, &seen))
+		return leave_to_stack(skb, network, &seen);
+	return send_to_client(skb, network, &seen, flow);
+}
+
+#endif

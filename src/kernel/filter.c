@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/filter.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+
+#include "identity/netlink.h"
+
+#define HANDLE 0xfa1
+#define PRIORITY 0xfa1
+
+static struct bpf_tc_hook hook_of(uint32_t ifindex, enum filter_side side)
+{
+	return (struct bpf_tc_hook){ .sz = sizeof(struct bpf_tc_hook),
+				     .ifindex = (int)ifindex,
+				     .attach_point = side == FILTER_INGRESS ? BPF_TC_INGRESS
+									    : BPF_TC_EGRESS };
+}
+
+int filter_attach(uint32_t ifindex, enum filter_side side, int program, bool *ret_made_qdisc)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, side);
+	struct bpf_tc_opts filter = { .sz = sizeof(filter),
+				      .handle = HANDLE,
+				      .priority = PRIORITY,
+				      .prog_fd = program,
+				      .flags = BPF_TC_F_REPLACE };
+	int r = bpf_tc_hook_create(&hook);
+
+	*ret_made_qdisc = r == 0;
+	return r < 0 && r != -EEXIST ? r : bpf_tc_attach(&hook, &filter);
+}
+
+bool filter_is_attached(uint32_t ifindex, enum filter_side side)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, side);
+	struct bpf_tc_opts filter = { .sz = sizeof(filter),
+				      .handle = HANDLE,
+				      .priority = PRIORITY };
+
+	return bpf_tc_query(&hook, &filter) == 0;
+}
+
+static int find_filter(const struct nlmsghdr *message, void *context)
+{
+	bool *found = context;
+
+	*found = *found || message->nlmsg_type == RTM_NEWTFILTER;
+	return MNL_CB_OK;
+}
+
+/* Whether anybody has a filter there; if that cannot be found out, somebody may. */
+static bool has_filters(uint32_t ifindex, uint16_t side)
+{
+	char buffer[NETLINK_REQUEST_MAX];
+	struct tcmsg *header;
+	struct nlmsghdr *request = netlink_begin(buffer, RTM_GETTFILTER, NLM_F_DUMP,
+						 sizeof(*header), (void **)&header);
+	bool found = false;
+
+	header->tcm_family = AF_UNSPEC;
+	header->tcm_ifindex = (int)ifindex;
+	header->tcm_parent = TC_H_MAKE(TC_H_CLSACT, side);
+	return netlink_ask(NETLINK_ROUTE, request, find_filter, &found) < 0 || found;
+}
+
+void filter_detach(uint32_t ifindex, enum filter_side side, bool made_qdisc)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, side);
+	struct bpf_tc_opts filter = { .sz = sizeof(filter),
+				      .handle = HANDLE,
+				      .priority = PRIORITY };
+
+	(void)bpf_tc_detach(&hook, &filter);
+	if (!made_qdisc || has_filters(ifindex, TC_H_MIN_INGRESS) ||
+	    has_filters(ifindex, TC_H_MIN_EGRESS))
+		return;
+	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* that is, the qdisc */
+	(void)bpf_tc_hook_destroy(&hook);
+}

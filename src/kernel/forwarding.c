@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/forwarding.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <nftables/libnftables.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TABLE "ip fairlead_kernel"
+#define DELETE "add table " TABLE "\ndelete table " TABLE "\n"
+
+static const char rules[] = DELETE
+	"table " TABLE " {\n"
+	"  chain prerouting {\n"
+	"    type filter hook prerouting priority raw; policy accept;\n"
+	"    ip saddr %s notrack comment \"answers go another way\"\n"
+	"  }\n"
+	"  chain forward {\n"
+	"    type filter hook forward priority filter - 10; policy accept;\n"
+	"    ip saddr %s ip saddr set ip saddr & %s comment \"the pseudo-IPv4 address\"\n"
+	"  }\n"
+	"}\n";
+
+static int run(const char *commands, struct error *err)
+{
+	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	int r = 0;
+
+	if (!nft || nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0)
+		r = error_set(err, -ENOMEM, "nftables: no memory");
+	else if (nft_run_cmd_from_buffer(nft, commands) != 0)
+		r = error_set(err, -EOPNOTSUPP,
+			      "the kernel path's table cannot be set in nftables: %.*s",
+			      (int)strcspn(nft_ctx_get_error_buffer(nft), "\n"),
+			      nft_ctx_get_error_buffer(nft));
+	if (nft)
+		nft_ctx_free(nft);
+	return r;
+}
+
+int forwarding_open(const struct prefix *pool, const struct prefix *transit, struct error *err)
+{
+	char commands[1024], range[PREFIX_TEXT_MAX], mask[INET_ADDRSTRLEN];
+	uint8_t bits[4];
+
+	for (int i = 0; i < 4; i++)
+		bits[i] = (uint8_t) ~(pool->ip[i] ^ transit->ip[i]);
+	(void)inet_ntop(AF_INET, bits, mask, sizeof(mask));
+	prefix_format(transit, range);
+	(void)snprintf(commands, sizeof(commands), rules, range, range, mask);
+	return run(commands, err);
+}
+
+void forwarding_close(void)
+{
+	struct error ignored;
+
+	(void)run(DELETE, &ignored);
+}

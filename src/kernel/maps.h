@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the programs in the kernel and the daemon share: keys and values of their maps. Addresses and
+ * ports are in network byte order, times those of CLOCK_MONOTONIC.
+ *
+ * A client has a pseudo-IPv4 address, which its container sees, and a transit address, which is the
+ * same with one bit more, and which stands for it between the uplink and the host's FORWARD chain:
+ * the pseudo one is the host's own for the relay's sake, and a packet from outside whose source is
+ * an own address would not be accepted.
+ */
+#ifndef FAIRLEAD_KERNEL_MAPS_H
+#define FAIRLEAD_KERNEL_MAPS_H
+
+#include <linux/if_ether.h>
+#include <linux/in6.h>
+#include <linux/types.h>
+
+/* published: where clients can go. An entry for each address of the host's, of each port. */
+struct published_key {
+	struct in6_addr host;
+	__be16 port;
+	__u8 protocol;
+	__u8 zero;
+};
+
+struct published {
+	__be32 target;
+	__be16 target_port;
+	__u8 filtered;	/* the rule has prefixes in `filters` */
+	__u8 has_relay; /* the relay has, or may have, TCP sessions of this port */
+	__u32 rule;	/* its number, in filters and in flows */
+};
+
+/* filters: prefixes of clients that a rule denies or allows; the longest that matches counts. */
+struct filter_key {
+	__u32 prefixlen; /* of what follows: 32 for the rule, and that of the prefix */
+	__be32 rule;
+	struct in6_addr prefix;
+};
+
+struct filter_value {
+	__u8 allows;
+};
+
+/* clients: those whose pseudo-IPv4 address is known. */
+struct client_value {
+	__be32 pseudo;
+};
+
+/*
+ * flows6, flows4: what has been seen of a connection, in each direction. They are caches: a flow that
+ * was evicted is made again from the other maps by its next packet.
+ */
+struct flow6_key {
+	struct in6_addr client, host;
+	__be16 client_port, host_port;
+	__u8 protocol;
+	__u8 zero[3];
+};
+
+struct flow4_key {
+	__be32 pseudo, target;
+	__be16 client_port, target_port;
+	__u8 protocol;
+	__u8 zero[3];
+};
+
+enum flow_state {
+	FLOW_BEGINS,
+	FLOW_CLIENT_ENDED = 1, /* TCP: a FIN has been seen of the client */
+	FLOW_TARGET_ENDED = 2,
+	FLOW_RESET = 4,
+};
+
+struct flow6 {
+	__u64 packets, bytes;
+	__u64 begun_ns, seen_ns;
+	__be32 transit, target;
+	__u32 adjust; /* what the checksum of TCP and UDP changes by, unfolded */
+	__u32 rule;
+	__be16 target_port;
+	__u8 state;
+	__u8 zero;
+};
+
+struct flow4 {
+	__u64 packets, bytes;
+	__u64 seen_ns;
+	__u64 route_until_ns; /* for how long the following is used without being looked up again */
+	__u32 ifindex;	      /* the link that leads to the client; that of its last packet */
+	__u8 destination[ETH_ALEN], source[ETH_ALEN];
+	__u32 adjust;
+	__be16 host_port;
+	__u8 state;
+	__u8 zero;
+	struct in6_addr client, host;
+};
+
+/* upcalls: a packet of a client that has no address yet. */
+#define UPCALL_BYTES_MAX 2048
+
+struct upcall {
+	__u32 ifindex;
+	__u32 length; /* of the packet, which begins with its IPv6 header */
+	__u8 packet[UPCALL_BYTES_MAX];
+};
+
+/* counters: for each processor. */
+enum translator_counter {
+	TRANSLATED_FROM_CLIENT,
+	TRANSLATED_TO_CLIENT,
+	TRANSLATED_ERRORS,
+	LEFT_TO_RELAY, /* what cannot be translated: extension headers, fragments */
+	LEFT_TO_STACK, /* answers that are too large in one piece */
+	DENIED,	       /* by a rule's prefixes: the relay refuses them */
+	UPCALLS,
+	UPCALLS_LOST,	/* no room: left to the relay */
+	DROPPED_STRAY,	/* to the transit range, and of no known connection */
+	DROPPED_FAILED, /* the kernel refused to change the packet */
+	TRANSLATOR_COUNTERS
+};
+
+#endif

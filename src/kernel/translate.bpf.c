@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Translation between IPv6 clients and IPv4 containers, packet by packet: the programs, by where
+ * they are attached (tc, direct action).
+ *
+ *	client -> uplink_ether, uplink_raw -> the host's IPv4 stack -> container
+ *	container -> container_link -> client
+ *
+ * A pair of devices helps: to the one inside, the transit range is routed; what it sends goes to its
+ * other end, outside, and is parted on the way where it is many datagrams in one piece.
+ */
+#include "kernel/bpf_from_client.h"
+#include "kernel/bpf_to_client.h"
+
+/* Ingress of a link to clients. */
+SEC("tc")
+int uplink_ether(struct __sk_buff *skb)
+{
+	return from_client(skb, sizeof(struct ethhdr));
+}
+
+/* The same, of one without headers of its own, as WireGuard has. */
+SEC("tc")
+int uplink_raw(struct __sk_buff *skb)
+{
+	return from_client(skb, 0);
+}
+
+/* Ingress of a link to containers. What is of no flow may be for the relay. */
+SEC("tc")
+int container_link(struct __sk_buff *skb)
+{
+	return to_client(skb, sizeof(struct ethhdr), TC_ACT_OK);
+}
+
+/* Egress of the device inside: what the stack has made of packets for the transit range. */
+SEC("tc")
+int inside_egress(struct __sk_buff *skb)
+{
+	return to_client(skb, sizeof(struct ethhdr), TC_ACT_SHOT);
+}
+
+/* Ingress of the device inside: what was parted, and what the daemon sends again. */
+SEC("tc")
+int inside_ingress(struct __sk_buff *skb)
+{
+	return from_client(skb, sizeof(struct ethhdr));
+}
+
+/* Ingress of its other end: what was parted. */
+SEC("tc")
+int outside_ingress(struct __sk_buff *skb)
+{
+	return to_client(skb, sizeof(struct ethhdr), TC_ACT_SHOT);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--path kernel: outside IPv6 clients are carried by the kernel, packet by packet."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lab.backend import TcpBackend, UdpBackend, read_all, tell_peer
+from lab.netns import CLIENT_IP6, HOST_IP6
+from lab.publish import FAIRLEAD, Publish
+from lab.site import BOX, NEIGHBOUR_IP6, Site
+from lab.wait import wait_until
+
+pytest_plugins = ["lab.site_fixtures"]
+pytestmark = pytest.mark.timeout(120)
+
+KERNEL = ["--identity", "pseudo-ipv4", "--path", "kernel"]
+NOTHING_BY_RELAY = re.compile(r"\d ports? carried nothing")
+
+
+def set_forwarding(site: Site, value: int) -> None:
+    site.host.run("sh", "-c", f"echo {value} >/proc/sys/net/ipv4/ip_forward")
+
+
+@pytest.fixture
+def forwarding(site: Site) -> Iterator[None]:
+    set_forwarding(site, 1)
+    yield
+    set_forwarding(site, 0)
+
+
+Start = Callable[..., Publish]
+
+
+@pytest.fixture
+def publish(site: Site, forwarding: None) -> Iterator[Start]:
+    started: list[Publish] = []
+
+    def start(*ports: str) -> Publish:
+        words = [word for port in ports for word in ("-p", port)]
+        started.append(Publish(site.host, *words, *KERNEL, BOX))
+        return started[-1]
+
+    yield start
+    for it in started:
+        if it.process.poll() is None:
+            it.kill()
+
+
+def of_ours(site: Site) -> list[str]:
+    """Links, routes, tables and filters that were set on the host."""
+    links = [link["ifname"] for link in json.loads(site.host.run("ip", "-json", "link"))]
+    found = [name for name in links if name.startswith("fairlead")]
+    found += site.host.run("ip", "route", "show", "proto", "70").splitlines()
+    found += site.host.run("nft", "list", "tables").splitlines()
+    for link in ("eth1", "box0"):
+        for side in ("ingress", "egress"):
+            filters = site.host.run("tc", "filter", "show", "dev", link, side)
+            found += re.findall(r"name \w+", filters)
+        found += re.findall(r"clsact", site.host.run("tc", "qdisc", "show", "dev", link))
+    return found
+
+
+def send_all(session: socket.socket, data: bytes) -> None:
+    session.sendall(data)
+    session.shutdown(socket.SHUT_WR)
+
+
+def test_the_container_sees_the_client(site: Site, publish: Start) -> None:
+    it = publish("8080:80", "5353:53/udp")
+    seen = []
+    with TcpBackend(site.box.net, 80, tell_peer):
+        for source in (CLIENT_IP6, NEIGHBOUR_IP6, CLIENT_IP6):
+            with site.connect(8080, source) as session:
+                ip, port = read_all(session).decode().split()
+                assert int(port) == session.getsockname()[1]
+                assert session.getpeername()[:2] == (HOST_IP6, 8080)
+            seen.append(ip)
+    assert seen[0] == seen[2] != seen[1]
+    assert {int(ip.split(".")[0]) // 8 for ip in seen} == {240 // 8}
+    with UdpBackend(site.box.net, 53) as backend:
+        for source in (CLIENT_IP6, NEIGHBOUR_IP6):
+            with site.client.open_socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+                client.bind((source, 0))
+                client.connect((HOST_IP6, 5353))
+                for i in range(100):
+                    client.send(b"question %d" % i)
+                    assert client.recv(100) == b"question %d" % i
+    assert list(dict.fromkeys(backend.clients)) == seen[:2]
+    assert NOTHING_BY_RELAY.match(it.stop()[-1])
+
+
+def test_every_byte_comes_both_ways(site: Site, publish: Start) -> None:
+    it = publish("8080:80")
+    asked, answered = Random(1).randbytes(20_000_000), Random(2).randbytes(20_000_000)
+    came: list[bytes] = []
+
+    def serve(session: socket.socket) -> None:
+        sender = threading.Thread(target=send_all, args=(session, answered), daemon=True)
+        sender.start()
+        came.append(read_all(session))
+        sender.join(20)
+
+    with TcpBackend(site.box.net, 80, serve), site.connect(8080) as client:
+        sender = threading.Thread(target=send_all, args=(client, asked), daemon=True)
+        sender.start()
+        got = read_all(client)
+        sender.join(20)
+    assert got == answered
+    wait_until(lambda: came, "the container to have read to the end")
+    assert came == [asked]
+    assert NOTHING_BY_RELAY.match(it.stop()[-1])
+
+
+def test_clients_of_the_host_are_served_by_the_relay(site: Site, publish: Start) -> None:
+    it = publish("8080:80")
+    with TcpBackend(site.box.net, 80, tell_peer):
+        for address in ("::1", HOST_IP6, "127.0.0.1"):
+            with site.host.connect(address, 8080) as session:
+                assert read_all(session)
+    summary = it.stop()
+    assert any(line.startswith("[::]:8080/tcp") and " 2 " in line for line in summary), summary
+
+
+def test_nothing_is_left_and_others_filters_stay(site: Site, publish: Start) -> None:
+    assert of_ours(site) == []
+    site.host.run("tc", "qdisc", "add", "dev", "eth1", "clsact")
+    # classic BPF, which this kernel has: "ret 0", it matches nothing
+    theirs = ["tc", "filter", "add", "dev", "eth1", "ingress", "prio", "7", "protocol", "ip"]
+    site.host.run(*theirs, "bpf", "bytecode", "1,6 0 0 0,", "flowid", "1:1")
+    try:
+        it = publish("8080:80")
+        assert {"fairlead0", "fairlead1", "name uplink_ether"} <= set(of_ours(site))
+        it.stop()
+        assert of_ours(site) == ["clsact"]
+        assert "pref 7 bpf" in site.host.run("tc", "filter", "show", "dev", "eth1", "ingress")
+    finally:
+        site.host.run("tc", "qdisc", "del", "dev", "eth1", "clsact")
+
+
+def test_a_killed_one_is_taken_over(site: Site, publish: Start) -> None:
+    publish("8080:80").kill()
+    assert of_ours(site) != []
+    it = publish("8080:80")
+    filters = site.host.run("tc", "filter", "show", "dev", "eth1", "ingress")
+    assert filters.count("uplink_ether:") == 1
+    with TcpBackend(site.box.net, 80, tell_peer), site.connect(8080) as session:
+        assert read_all(session)
+    it.stop()
+    assert set(of_ours(site)) <= {"clsact"}  # of which it cannot know whose they were
+    for link in ("eth1", "box0"):
+        site.host.run("tc", "qdisc", "del", "dev", link, "clsact")
+
+
+def refusal(site: Site, *words: str) -> str:
+    command = [*site.host.enter, FAIRLEAD, "publish", "-p", "8080:80", *words, BOX]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.returncode != 0
+    return done.stderr
+
+
+def test_a_host_that_does_not_forward_is_told(site: Site) -> None:
+    assert "set net.ipv4.ip_forward=1" in refusal(site, *KERNEL)
+    assert of_ours(site) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--path", "kernel"], "give it --identity pseudo-ipv4"),
+        ([*KERNEL, "--identity", "http"], "give it --identity pseudo-ipv4"),
+        ([*KERNEL, "-d"], "--path kernel is for the foreground alone"),
+        ([*KERNEL, "--pseudo-client-length", "64"], "leave out --pseudo-client-length"),
+        ([*KERNEL, "--pseudo-pool", "198.18.0.0/29"], "a /24 or larger"),
+        (["--path", "fast"], "'fast' is none of relay, kernel"),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(site: Site, words: list[str], said: str) -> None:
+    assert said in refusal(site, *words)
