@@ -84,6 +84,7 @@ class Bar:
 DOCKER = ("docker-proxy",)
 BULK_PEERS = ("docker-proxy", "docker-proxy-new", "haproxy", "nginx")
 ALL_PEERS = (*BULK_PEERS, "socat", "socket-proxyd")
+DNAT, KERNEL = ("dnat",), "fairlead-kernel"
 DAEMON, PSEUDO, HTTP = ("fairleadd",), "fairleadd-pseudo", "fairleadd-http"
 
 BARS = [
@@ -112,4 +113,12 @@ BARS = [
     Bar("connect.connections_s", 0.97, DAEMON, PSEUDO),
     Bar("http.requests_s", 0.8, DAEMON, HTTP),
     Bar("http.requests_s", 1.2, ("haproxy-http",), "fairleadd-xff"),
+    # The kernel path, and what the kernel itself does with an IPv4 client.
+    Bar("bulk-1.gbit_s", 0.9, DNAT, KERNEL),
+    Bar("bulk-8.gbit_s", 0.9, DNAT, KERNEL),
+    Bar("bulk-reverse.gbit_s", 0.9, DNAT, KERNEL),
+    Bar("http.requests_s", 0.95, DNAT, KERNEL),
+    Bar("rr.p99_us", 1.1, DNAT, KERNEL),
+    Bar("connect.connections_s", 0.93, DNAT, KERNEL),
+    Bar("udp-512-1.datagrams_s", 0.9, DNAT, KERNEL),
 ]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from metrics import udp_name
 from topology import (
     BACKEND_IP4,
     BACKEND_PORT,
@@ -203,6 +204,19 @@ def start_daemon(
     return quiet(lab, [str(program), "--config", str(config)])
 
 
+def start_kernel_path(
+    lab: Lab, protocol: str, program: Path, stack: contextlib.ExitStack
+) -> subprocess.Popen:
+    """Ready when it says so: the relay, which has the same port, listens before."""
+    words = [str(program), "publish", "-p", f"[::]:{PROXY_PORT}:{BACKEND_PORT}/{protocol}"]
+    words += ["--identity", "pseudo-ipv4", "--path", "kernel", BACKEND_IP4]
+    process = start(lab.host, words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    while (line := process.stdout.readline()) and not line.startswith("Press"):
+        pass
+    return process
+
+
 HAPROXY = f"""
 global
 	maxconn {SESSIONS_MAX}
@@ -291,6 +305,11 @@ def start_socket_proxyd(
 BOTH = ("tcp", "udp")
 # What is HTTP on the wire.
 HTTP = ("http", "connect")
+# What a packet's way through the kernel shows in.
+KERNEL = (
+    *("bulk-1", "bulk-8", "bulk-reverse", "http", "rr", "connect"),
+    *(udp_name(512, clients, reply) for clients in (1, 100) for reply in (False, True)),
+)
 
 PEERS = [
     Peer(LIMIT, "kernel DNAT (IPv4)", program("nft"), "nftables", ["uname", "-r"], None, BOTH),
@@ -339,6 +358,16 @@ PEERS = [
         ["", "--version"],
         partial(start_daemon, identity="http", http_headers="x-forwarded-for"),
         only=("http",),
+    ),
+    Peer(
+        "fairlead-kernel",
+        "fairlead publish --path kernel",
+        existing(BUILD / "fairlead"),
+        "`make`",
+        ["", "--version"],
+        start_kernel_path,
+        BOTH,
+        only=KERNEL,
     ),
     Peer(
         "docker-proxy",
