@@ -73,6 +73,20 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
+/* Room to read a packet's payload into. */
+#define PIECE_BYTES 512
+
+struct piece {
+	__u8 bytes[PIECE_BYTES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct piece);
+} pieces SEC(".maps");
+
 static __always_inline void count(__u32 which)
 {
 	__u64 *counter = bpf_map_lookup_elem(&counters, &which);

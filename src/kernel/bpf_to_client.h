@@ -11,6 +11,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "kernel/bpf_packet.h"
+#include "kernel/bpf_payload.h"
 #include "kernel/bpf_tables.h"
 
 #ifndef AF_INET6
@@ -110,46 +111,16 @@ INLINE __u8 is_too_large(const struct __sk_buff *skb, const struct seen4 *seen)
 	return length > mtu_inside;
 }
 
-/*
- * A datagram without a checksum, which IPv6 does not allow (RFC 8200 section 8.1), gets one. It is
- * read in pieces, the last of which ends with zeros.
- */
-#define PIECE_BYTES 512
-#define PIECES_MAX 4
-
-struct piece {
-	__u8 bytes[PIECE_BYTES];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct piece);
-} pieces SEC(".maps");
-
+/* A datagram without a checksum, which IPv6 does not allow (RFC 8200 section 8.1), gets one. */
 INLINE int add_udp_checksum(struct __sk_buff *skb, __u32 transport, const struct seen4 *seen,
 			    const struct flow4 *flow)
 {
-	__u64 sum = sum_in6(&flow->client) + sum_in6(&flow->host) + bpf_htonl(seen->payload_bytes) +
-		    bpf_htonl(IPPROTO_UDP);
-	__u32 zero = 0, left = seen->payload_bytes;
-	struct piece *piece = bpf_map_lookup_elem(&pieces, &zero);
+	__u64 sum = sum_in6(&flow->client) + sum_in6(&flow->host) +
+		    bpf_htonl(seen->payload_bytes) + bpf_htonl(IPPROTO_UDP);
 	__u16 check;
 
-	if (!piece || left > PIECES_MAX * PIECE_BYTES)
+	if (add_payload(skb, transport, seen->payload_bytes, &sum) < 0)
 		return -1;
-	for (int i = 0; i < PIECES_MAX && left > 0; i++) {
-		__u64 length = left < PIECE_BYTES ? left : PIECE_BYTES;
-
-		CHECKED(length);
-		__builtin_memset(piece, 0, sizeof(*piece));
-		if (length == 0 || length > PIECE_BYTES ||
-		    bpf_skb_load_bytes(skb, transport + i * PIECE_BYTES, piece, (__u32)length) < 0)
-			return -1;
-		sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)piece, sizeof(*piece), 0);
-		left -= (__u32)length;
-	}
 	check = checksum(sum);
 	if (check == 0)
 		check = 0xffff;

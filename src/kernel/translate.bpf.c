@@ -9,49 +9,71 @@
  * A pair of devices helps: to the one inside, the transit range is routed; what it sends goes to its
  * other end, outside, and is parted on the way where it is many datagrams in one piece.
  */
+#include "kernel/bpf_errors.h"
 #include "kernel/bpf_from_client.h"
 #include "kernel/bpf_to_client.h"
+
+INLINE __u8 is_icmp(struct __sk_buff *skb, __u32 offset, __u8 number)
+{
+	__u8 protocol = 0;
+
+	return bpf_skb_load_bytes(skb, offset, &protocol, 1) == 0 && protocol == number;
+}
+
+INLINE int of_clients(struct __sk_buff *skb, __u32 network)
+{
+	if (is_icmp(skb, network + OFFSET_OF(struct ipv6hdr, nexthdr), IPPROTO_ICMPV6))
+		return error_from_client(skb, network);
+	return from_client(skb, network);
+}
+
+INLINE int of_containers(struct __sk_buff *skb, __u32 network, int miss)
+{
+	if (is_icmp(skb, network + OFFSET_OF(struct iphdr, protocol), IPPROTO_ICMP))
+		return error_to_client(skb, network);
+	return to_client(skb, network, miss);
+}
 
 /* Ingress of a link to clients. */
 SEC("tc")
 int uplink_ether(struct __sk_buff *skb)
 {
-	return from_client(skb, sizeof(struct ethhdr));
+	return of_clients(skb, sizeof(struct ethhdr));
 }
 
 /* The same, of one without headers of its own, as WireGuard has. */
 SEC("tc")
 int uplink_raw(struct __sk_buff *skb)
 {
-	return from_client(skb, 0);
+	return of_clients(skb, 0);
 }
 
 /* Ingress of a link to containers. What is of no flow may be for the relay. */
 SEC("tc")
 int container_link(struct __sk_buff *skb)
 {
-	return to_client(skb, sizeof(struct ethhdr), TC_ACT_OK);
+	return of_containers(skb, sizeof(struct ethhdr), TC_ACT_OK);
 }
 
 /* Egress of the device inside: what the stack has made of packets for the transit range. */
 SEC("tc")
 int inside_egress(struct __sk_buff *skb)
 {
-	return to_client(skb, sizeof(struct ethhdr), TC_ACT_SHOT);
+	return of_containers(skb, sizeof(struct ethhdr), TC_ACT_SHOT);
 }
 
 /* Ingress of the device inside: what was parted, and what the daemon sends again. */
 SEC("tc")
 int inside_ingress(struct __sk_buff *skb)
 {
-	return from_client(skb, sizeof(struct ethhdr));
+	return of_clients(skb, sizeof(struct ethhdr));
 }
 
 /* Ingress of its other end: what was parted. */
 SEC("tc")
 int outside_ingress(struct __sk_buff *skb)
 {
-	return to_client(skb, sizeof(struct ethhdr), TC_ACT_SHOT);
+	return of_containers(skb, sizeof(struct ethhdr), TC_ACT_SHOT);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

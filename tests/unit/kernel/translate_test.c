@@ -585,6 +585,210 @@ static void flows_are_counted(void **state)
 	assert_int_equal(flow.state, FLOW_BEGINS);
 }
 
+/* Errors, each with a packet in it that has been translated before. */
+
+#define INNER_MAX 512
+
+static struct packet inner;
+
+/* Keeps what has come out, or gone in, without its Ethernet header. */
+static void keep_inner(const struct packet *packet)
+{
+	inner.length = packet->length - 14 < INNER_MAX ? packet->length - 14 : INNER_MAX;
+	memcpy(inner.bytes, packet->bytes + 14, inner.length);
+}
+
+/* Of a router on the way to the client, about an answer. */
+static void write_error6(uint8_t type, uint8_t code, uint32_t mtu)
+{
+	struct ip6_hdr *ip = (struct ip6_hdr *)(void *)write_ethernet(0x86dd);
+	uint8_t *icmp = (uint8_t *)(ip + 1);
+	size_t length = 8 + inner.length;
+
+	*ip = (struct ip6_hdr){ .ip6_src = in6("2001:db8::1"), .ip6_dst = in6(HOST) };
+	ip->ip6_flow = htonl(6u << 28);
+	ip->ip6_plen = htons((uint16_t)length);
+	ip->ip6_nxt = IPPROTO_ICMPV6;
+	ip->ip6_hlim = 60;
+	icmp[0] = type;
+	icmp[1] = code;
+	*(uint32_t *)(void *)(icmp + 4) = htonl(mtu);
+	memcpy(icmp + 8, inner.bytes, inner.length);
+	in.length = 14 + 40 + length;
+}
+
+static void write_error4(const char *from, const char *to, uint8_t type, uint8_t code, uint16_t mtu)
+{
+	struct iphdr *ip = (struct iphdr *)(void *)write_ethernet(0x0800);
+	uint8_t *icmp = (uint8_t *)(ip + 1);
+	size_t length = 8 + inner.length;
+
+	*ip = (struct iphdr){ .version = 4, .ihl = 5, .ttl = 60, .protocol = IPPROTO_ICMP };
+	ip->tot_len = htons((uint16_t)(20 + length));
+	ip->saddr = in4(from);
+	ip->daddr = in4(to);
+	icmp[0] = type;
+	icmp[1] = code;
+	icmp[6] = (uint8_t)(mtu >> 8);
+	icmp[7] = (uint8_t)mtu;
+	memcpy(icmp + 8, inner.bytes, inner.length);
+	in.length = 14 + 20 + length;
+}
+
+/* What the container has sent, and now is told of, is what it has sent. */
+static void assert_error4(uint8_t type, uint8_t code, uint16_t mtu, const struct packet *sent)
+{
+	const struct iphdr *ip = out_ipv4(), *quoted = (const void *)(out.bytes + 14 + 28);
+	const struct iphdr *before = (const void *)(sent->bytes + 14);
+	const uint8_t *icmp = (const uint8_t *)(ip + 1);
+	size_t length = ntohs(ip->tot_len) - 20u;
+
+	assert_int_equal(out.length, in.length - 40);
+	assert_int_equal(out.length, 14 + 20 + length);
+	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
+	assert_int_equal(folded(sum_of(icmp, length)), 0xffff);
+	assert_int_equal(ip->protocol, IPPROTO_ICMP);
+	assert_int_equal(ip->saddr, in4(TRANSIT));
+	assert_int_equal(ip->daddr, in4(TARGET));
+	assert_int_equal(ip->ttl, 60);
+	assert_int_equal(icmp[0], type);
+	assert_int_equal(icmp[1], code);
+	assert_int_equal(icmp[6] << 8 | icmp[7], mtu);
+	assert_int_equal(folded(sum_of(quoted, 20)), 0xffff);
+	assert_int_equal(quoted->tot_len, before->tot_len);
+	assert_int_equal(quoted->protocol, before->protocol);
+	assert_int_equal(quoted->saddr, before->saddr);
+	assert_int_equal(quoted->daddr, before->daddr);
+	assert_memory_equal(quoted + 1, before + 1, length - 28);
+}
+
+static void answer_is_sent(uint8_t protocol, size_t payload, struct packet *ret_sent)
+{
+	begin_flow(protocol);
+	know_route(protocol);
+	write_ipv4(protocol, 80, 40000, TH_ACK, payload);
+	*ret_sent = in;
+	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_REDIRECT);
+	keep_inner(&out);
+}
+
+static void errors_of_clients_reach_the_container(void **state)
+{
+	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
+	static const struct {
+		uint8_t type, code;
+		uint32_t mtu;
+		uint8_t type4, code4;
+		uint16_t mtu4;
+	} cases[] = {
+		{ 2, 0, 1400, 3, 4, 1380 }, { 2, 0, 1280, 3, 4, 1260 }, { 2, 0, 68, 3, 4, 1260 },
+		{ 1, 0, 0, 3, 1, 0 },	    { 1, 1, 0, 3, 10, 0 },	{ 1, 3, 0, 3, 1, 0 },
+		{ 1, 4, 0, 3, 3, 0 },	    { 3, 0, 0, 11, 0, 0 },	{ 3, 1, 0, 11, 1, 0 },
+		{ 4, 1, 0, 3, 2, 0 },
+	};
+	struct packet sent;
+
+	(void)state;
+	for (size_t p = 0; p < COUNT_OF(protocols); p++) {
+		answer_is_sent(protocols[p], p == 0 ? 1300 : 100, &sent);
+		for (size_t i = 0; i < COUNT_OF(cases); i++) {
+			write_error6(cases[i].type, cases[i].code, cases[i].mtu);
+			assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+			assert_error4(cases[i].type4, cases[i].code4, cases[i].mtu4, &sent);
+		}
+	}
+	assert_int_equal(counted(TRANSLATED_ERRORS), 2 * COUNT_OF(cases));
+}
+
+/* Eight bytes of what is behind the header are the least that an error has. */
+static void errors_may_have_little_of_the_packet(void **state)
+{
+	struct packet sent;
+
+	(void)state;
+	answer_is_sent(IPPROTO_TCP, 1300, &sent);
+	inner.length = 40 + 8;
+	write_error6(2, 0, 1400);
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+	assert_error4(3, 4, 1380, &sent);
+	inner.length = 40 + 3;
+	write_error6(2, 0, 1400);
+	assert_left_alone(run_program(translate->progs.uplink_ether));
+}
+
+static void other_icmp_is_left_to_the_host(void **state)
+{
+	struct packet sent;
+
+	(void)state;
+	answer_is_sent(IPPROTO_UDP, 100, &sent);
+	write_error6(128, 0, 0); /* an echo request */
+	assert_left_alone(run_program(translate->progs.uplink_ether));
+	write_error6(135, 0, 0); /* who is the neighbour */
+	assert_left_alone(run_program(translate->progs.uplink_ether));
+	write_error6(4, 0, 0);
+	assert_left_alone(run_program(translate->progs.uplink_ether));
+	inner.bytes[40]++; /* another port */
+	write_error6(2, 0, 1400);
+	assert_left_alone(run_program(translate->progs.uplink_ether));
+}
+
+static void assert_error6(uint8_t type, uint8_t code, uint32_t more, const struct packet *sent)
+{
+	const struct ip6_hdr *ip = out_ipv6(), *quoted = (const void *)(out.bytes + 14 + 48);
+	const struct ip6_hdr *before = (const void *)(sent->bytes + 14);
+	const uint8_t *icmp = (const uint8_t *)(ip + 1);
+	size_t length = ntohs(ip->ip6_plen);
+
+	assert_int_equal(out.length, in.length + 40);
+	assert_int_equal(out.length, 14 + 40 + length);
+	assert_int_equal(transport_sum(&ip->ip6_src, &ip->ip6_dst, 16, IPPROTO_ICMPV6, icmp, length),
+			 0xffff);
+	assert_int_equal(ip->ip6_nxt, IPPROTO_ICMPV6);
+	assert_memory_equal(&ip->ip6_src, &before->ip6_dst, 16);
+	assert_memory_equal(&ip->ip6_dst, &before->ip6_src, 16);
+	assert_int_equal(ip->ip6_hlim, 60);
+	assert_int_equal(icmp[0], type);
+	assert_int_equal(icmp[1], code);
+	assert_int_equal(ntohl(*(const uint32_t *)(const void *)(icmp + 4)), more);
+	assert_int_equal(quoted->ip6_plen, before->ip6_plen);
+	assert_memory_equal(&quoted->ip6_src, &before->ip6_src, 32);
+	assert_memory_equal(quoted + 1, before + 1, length - 48);
+}
+
+static void errors_of_containers_reach_the_client(void **state)
+{
+	static const struct {
+		uint8_t type, code;
+		uint16_t mtu;
+		uint8_t type6, code6;
+		uint32_t more;
+	} cases[] = {
+		{ 3, 4, 1380, 2, 0, 1400 }, { 3, 4, 0, 2, 0, 1280 }, { 3, 3, 0, 1, 4, 0 },
+		{ 3, 1, 0, 1, 0, 0 },	    { 3, 0, 0, 1, 0, 0 },    { 3, 13, 0, 1, 1, 0 },
+		{ 3, 10, 0, 1, 1, 0 },	    { 3, 2, 0, 4, 1, 6 },    { 11, 0, 0, 3, 0, 0 },
+	};
+	struct packet sent;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		begin_flow(IPPROTO_UDP);
+		know_route(IPPROTO_UDP);
+		write_ipv6(IPPROTO_UDP, 40000, 8080, 0, 200);
+		sent = in;
+		assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+		keep_inner(&out);
+		/* of this host's stack, to the transit address, which is what it has seen */
+		write_error4("172.17.0.1", TRANSIT, cases[i].type, cases[i].code, cases[i].mtu);
+		assert_int_equal(run_program(translate->progs.inside_egress), TC_ACT_REDIRECT);
+		assert_error6(cases[i].type6, cases[i].code6, cases[i].more, &sent);
+	}
+	write_error4(TARGET, PSEUDO, 3, 14, 0);
+	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_SHOT);
+	write_error4(TARGET, PSEUDO, 8, 0, 0);
+	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_SHOT);
+}
+
 int main(void)
 {
 #define LOADED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -602,6 +806,10 @@ int main(void)
 		LOADED(what_is_too_large_goes_by_the_stack),
 		LOADED(answers_of_no_flow_are_left_to_the_relay),
 		LOADED(flows_are_counted),
+		LOADED(errors_of_clients_reach_the_container),
+		LOADED(errors_may_have_little_of_the_packet),
+		LOADED(other_icmp_is_left_to_the_host),
+		LOADED(errors_of_containers_reach_the_client),
 	};
 
 	if (setup(NULL) != 0) {

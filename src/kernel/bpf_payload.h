@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The sum of a packet's payload, where a checksum has to be made anew. */
+#ifndef FAIRLEAD_KERNEL_BPF_PAYLOAD_H
+#define FAIRLEAD_KERNEL_BPF_PAYLOAD_H
+
+#include "kernel/bpf_packet.h"
+#include "kernel/bpf_tables.h"
+
+#define PIECES_MAX 4
+
+/* Reads it in pieces, the last of which ends with zeros. Returns -1 where it is too long. */
+INLINE int add_payload(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 *sum)
+{
+	__u32 zero = 0, left = length;
+	struct piece *piece = bpf_map_lookup_elem(&pieces, &zero);
+
+	if (!piece || left > PIECES_MAX * PIECE_BYTES)
+		return -1;
+	for (int i = 0; i < PIECES_MAX && left > 0; i++) {
+		__u64 bytes = left < PIECE_BYTES ? left : PIECE_BYTES;
+
+		CHECKED(bytes);
+		__builtin_memset(piece, 0, sizeof(*piece));
+		if (bytes == 0 || bytes > PIECE_BYTES ||
+		    bpf_skb_load_bytes(skb, offset + i * PIECE_BYTES, piece, (__u32)bytes) < 0)
+			return -1;
+		*sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)piece, sizeof(*piece), 0);
+		left -= (__u32)bytes;
+	}
+	return 0;
+}
+
+#endif
