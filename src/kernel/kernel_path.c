@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,10 +22,13 @@
 #include "identity/pool_route.h"
 #include "kernel/forwarding.h"
 
-/* Until MTUs of links are asked for: that of Ethernet, less what IPv6 has more of a header. */
-#define MTU 1480
-/* A fragment gets a header of its own (RFC 8200 section 4.5). */
+/* What IPv6 has more of a header, and what a fragment has besides (RFC 8200 section 4.5). */
+#define HEADER_GROWTH 20
 #define FRAGMENT_HEADER_BYTES 8
+
+/* Of links to clients, where there is none yet; and what every one has (RFC 8200 section 5). */
+#define MTU_USUAL 1500
+#define MTU_LEAST 1280
 
 #define TURN_MS 1000
 #define SWEEP_TURNS 5
@@ -179,6 +183,28 @@ static bool is_for_clients(const struct ifaddrs *entry)
 	       !is_link_of_ours(entry->ifa_name);
 }
 
+/* The least of all links to clients. */
+static uint32_t find_mtu(void)
+{
+	OWNED_FD fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifaddrs *list;
+	uint32_t least = MTU_USUAL;
+
+	if (fd < 0 || getifaddrs(&list) < 0)
+		return MTU_LEAST;
+	for (const struct ifaddrs *entry = list; entry; entry = entry->ifa_next) {
+		struct ifreq link = { 0 };
+
+		if (!is_for_clients(entry))
+			continue;
+		(void)snprintf(link.ifr_name, sizeof(link.ifr_name), "%s", entry->ifa_name);
+		if (ioctl(fd, SIOCGIFMTU, &link) == 0 && link.ifr_mtu < (int)least)
+			least = (uint32_t)link.ifr_mtu;
+	}
+	freeifaddrs(list);
+	return least > MTU_LEAST ? least : MTU_LEAST;
+}
+
 static bool is_wanted(const struct rule *rule, const struct address *host)
 {
 	static const uint8_t any[16];
@@ -285,16 +311,17 @@ static int start(struct kernel_path *path)
 int kernel_path_open(struct kernel_path *path, struct pseudo *pseudo, const struct prefix *pool,
 		     const struct prefix *transit, struct error *err)
 {
+	uint32_t mtu = find_mtu() - HEADER_GROWTH;
 	struct translator_settings settings = { .pool = *pool,
 						.transit = *transit,
-						.mtu = MTU,
+						.mtu = mtu,
 						.called_up = called_up,
 						.context = path };
 	int r;
 
 	*path = (struct kernel_path){ .pseudo = pseudo, .packets = -1, .stop = -1 };
 	pthread_mutex_init(&path->lock, NULL);
-	r = inside_open(&path->inside, transit, MTU - FRAGMENT_HEADER_BYTES, err);
+	r = inside_open(&path->inside, transit, mtu - FRAGMENT_HEADER_BYTES, err);
 	if (r < 0)
 		return r;
 	settings.inside = path->inside;

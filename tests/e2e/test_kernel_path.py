@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -16,7 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, UdpBackend, read_all, tell_peer
-from lab.netns import CLIENT_IP6, HOST_IP6
+from lab.netns import CLIENT_IP6, HOST_IP6, Namespace, Place
 from lab.publish import FAIRLEAD, Publish
 from lab.site import BOX, NEIGHBOUR_IP6, Site
 from lab.wait import wait_until
@@ -100,9 +101,9 @@ def test_the_container_sees_the_client(site: Site, publish: Start) -> None:
     assert NOTHING_BY_RELAY.match(it.stop()[-1])
 
 
-def test_every_byte_comes_both_ways(site: Site, publish: Start) -> None:
-    it = publish("8080:80")
-    asked, answered = Random(1).randbytes(20_000_000), Random(2).randbytes(20_000_000)
+def check_transfer(site: Site, connect: Callable[[], socket.socket], count: int) -> None:
+    """Other bytes each way, at the same time, up to the end."""
+    asked, answered = Random(1).randbytes(count), Random(2).randbytes(count)
     came: list[bytes] = []
 
     def serve(session: socket.socket) -> None:
@@ -111,7 +112,7 @@ def test_every_byte_comes_both_ways(site: Site, publish: Start) -> None:
         came.append(read_all(session))
         sender.join(20)
 
-    with TcpBackend(site.box.net, 80, serve), site.connect(8080) as client:
+    with TcpBackend(site.box.net, 80, serve), connect() as client:
         sender = threading.Thread(target=send_all, args=(client, asked), daemon=True)
         sender.start()
         got = read_all(client)
@@ -119,7 +120,64 @@ def test_every_byte_comes_both_ways(site: Site, publish: Start) -> None:
     assert got == answered
     wait_until(lambda: came, "the container to have read to the end")
     assert came == [asked]
+
+
+def test_every_byte_comes_both_ways(site: Site, publish: Start) -> None:
+    it = publish("8080:80")
+    check_transfer(site, lambda: site.connect(8080), 20_000_000)
     assert NOTHING_BY_RELAY.match(it.stop()[-1])
+
+
+@contextmanager
+def narrow_path(site: Site, mtu: int) -> Iterator[Namespace]:
+    """A client behind two routers, between which packets have to be small; and they are not told at
+    its own link, nor at the host's.
+    """
+    far, near, client = Namespace(), Namespace(), Namespace()
+
+    def link(one: Place, one_end: str, other: Place, other_end: str, net: str, size: int) -> None:
+        words = ["ip", "link", "add", one_end, "mtu", str(size), "type", "veth"]
+        words += ["peer", "name", other_end, "mtu", str(size), "netns", str(other.holder.pid)]
+        one.run(*words)
+        for place, name, last in ((one, one_end, 1), (other, other_end, 2)):
+            place.set(name, "accept_dad", 0)
+            place.run("ip", "address", "add", f"{net}::{last}/64", "dev", name, "nodad")
+            place.run("ip", "link", "set", name, "up")
+
+    try:
+        link(far, "out", client, "eth0", "2001:db8:9", 1500)
+        link(near, "in", far, "in", "2001:db8:8", mtu)
+        link(near, "out", site.host, "far0", "2001:db8:7", 1500)
+        for router in (far, near):
+            router.set("all", "forwarding", 1)
+        client.run("ip", "route", "add", "default", "via", "2001:db8:9::1")
+        far.run("ip", "route", "add", "2001:db8:7::/64", "via", "2001:db8:8::1")
+        near.run("ip", "route", "add", "2001:db8:9::/64", "via", "2001:db8:8::2")
+        site.host.run("ip", "route", "add", "2001:db8:9::/64", "via", "2001:db8:7::1")
+        yield client
+    finally:
+        for place in (client, far, near):
+            place.close()
+        wait_until(lambda: "far0" not in site.host.run("ip", "link"), "the link to have gone")
+
+
+@pytest.mark.parametrize("mtu", [1280, 1400])
+def test_a_narrow_path_is_found_out(site: Site, forwarding: None, publish: Start, mtu: int) -> None:
+    with narrow_path(site, mtu) as client:
+        it = publish("8080:80")
+        check_transfer(site, lambda: client.connect("2001:db8:7::2", 8080), 3_000_000)
+        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+
+
+def test_a_narrow_link_to_the_container_is_told(site: Site, publish: Start) -> None:
+    """By the host's own stack, to the client."""
+    site.host.run("ip", "link", "set", "box0", "mtu", "1300")
+    try:
+        it = publish("8080:80")
+        check_transfer(site, lambda: site.connect(8080), 3_000_000)
+        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+    finally:
+        site.host.run("ip", "link", "set", "box0", "mtu", "1500")
 
 
 def test_clients_of_the_host_are_served_by_the_relay(site: Site, publish: Start) -> None:
