@@ -7,11 +7,6 @@
 #ifndef FAIRLEAD_KERNEL_BPF_ERRORS_H
 #define FAIRLEAD_KERNEL_BPF_ERRORS_H
 
-#define _LINUX_IF_H /* not for us: it would bring the C library in */
-#define IFNAMSIZ 16
-#include <linux/icmp.h>
-#include <linux/icmpv6.h>
-
 #include "kernel/bpf_from_client.h"
 #include "kernel/bpf_to_client.h"
 
@@ -93,8 +88,8 @@ INLINE int store_error4(struct __sk_buff *skb, __u32 network, struct error4 *err
 	    bpf_skb_adjust_room(skb, -HEADER_GROWTH, BPF_ADJ_ROOM_NET, 0) < 0)
 		return -1;
 	if (network > 0)
-		bpf_skb_store_bytes(skb, network - sizeof(ethertype), &ethertype,
-				    sizeof(ethertype), BPF_F_RECOMPUTE_CSUM);
+		bpf_skb_store_bytes(skb, network - sizeof(ethertype), &ethertype, sizeof(ethertype),
+				    BPF_F_RECOMPUTE_CSUM);
 	bpf_skb_store_bytes(skb, network, error, sizeof(*error), BPF_F_RECOMPUTE_CSUM);
 	adjust_inner(skb, network + OFFSET_OF(struct error4, ports), error->inner.protocol, change);
 	if (add_payload(skb, icmp, icmp_bytes, &sum) < 0)
@@ -212,8 +207,8 @@ INLINE int store_error6(struct __sk_buff *skb, __u32 network, const struct error
 {
 	const __u32 icmp = network + sizeof(struct ipv6hdr);
 	struct ethhdr ethernet = { .h_proto = bpf_htons(ETH_P_IPV6) };
-	__u64 sum = sum_in6(&error->ip.saddr) + sum_in6(&error->ip.daddr) +
-		    bpf_htonl(icmp_bytes) + bpf_htonl(IPPROTO_ICMPV6);
+	__u64 sum = sum_in6(&error->ip.saddr) + sum_in6(&error->ip.daddr) + bpf_htonl(icmp_bytes) +
+		    bpf_htonl(IPPROTO_ICMPV6);
 	__u16 check;
 
 	__builtin_memcpy(ethernet.h_dest, flow->destination, ETH_ALEN);

@@ -12,6 +12,11 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
+#define _LINUX_IF_H /* not for us: it would bring the C library in */
+#define IFNAMSIZ 16
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 

@@ -14,6 +14,7 @@
 #define FILTERS_MAX 65536
 #define CLIENTS_MAX 1048576
 #define FLOWS_MAX 131072
+#define FRAGMENTED_MAX 4096 /* packets in fragments, on their way at the same time */
 #define UPCALL_RING_BYTES (1024 * 1024)
 
 const volatile __be32 pool, pool_mask; /* pseudo-IPv4 addresses; transit_bit is 0 in them */
@@ -60,6 +61,13 @@ struct {
 	__type(key, struct flow4_key);
 	__type(value, struct flow4);
 } flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FRAGMENTED_MAX);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment_value);
+} fragments SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

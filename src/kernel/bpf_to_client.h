@@ -29,6 +29,7 @@ struct seen4 {
 	__u8 tos, ttl;
 	__u8 ends; /* enum flow_state */
 	__u8 has_no_checksum;
+	__u8 must_not_be_parted;
 };
 
 INLINE __u8 is_of_pool(__be32 address)
@@ -58,6 +59,7 @@ INLINE __u8 see4(struct __sk_buff *skb, __u32 network, struct seen4 *ret)
 	ret->payload_bytes = bpf_ntohs(ip->tot_len) - sizeof(*ip);
 	ret->tos = ip->tos;
 	ret->ttl = ip->ttl;
+	ret->must_not_be_parted = !!(ip->frag_off & bpf_htons(0x4000));
 	if (ip->protocol == IPPROTO_UDP) {
 		ret->has_no_checksum = udp->check == 0;
 		return 1;
@@ -89,9 +91,9 @@ INLINE __u8 find_route(struct __sk_buff *skb, struct flow4 *flow, __u64 now_ns)
 }
 
 /* Gives the packet the client's transit address, and lets the stack have it. */
-INLINE int leave_to_stack(struct __sk_buff *skb, __u32 network, const struct seen4 *seen)
+INLINE int leave_to_stack(struct __sk_buff *skb, __u32 network, __be32 before)
 {
-	const __be32 before = seen->daddr, after = seen->key.pseudo | transit_bit;
+	const __be32 after = before | transit_bit;
 
 	bpf_l3_csum_replace(skb, network + OFFSET_OF(struct iphdr, check), before, after,
 			    sizeof(after));
@@ -115,8 +117,8 @@ INLINE __u8 is_too_large(const struct __sk_buff *skb, const struct seen4 *seen)
 INLINE int add_udp_checksum(struct __sk_buff *skb, __u32 transport, const struct seen4 *seen,
 			    const struct flow4 *flow)
 {
-	__u64 sum = sum_in6(&flow->client) + sum_in6(&flow->host) +
-		    bpf_htonl(seen->payload_bytes) + bpf_htonl(IPPROTO_UDP);
+	__u64 sum = sum_in6(&flow->client) + sum_in6(&flow->host) + bpf_htonl(seen->payload_bytes) +
+		    bpf_htonl(IPPROTO_UDP);
 	__u16 check;
 
 	if (add_payload(skb, transport, seen->payload_bytes, &sum) < 0)
@@ -126,6 +128,61 @@ INLINE int add_udp_checksum(struct __sk_buff *skb, __u32 transport, const struct
 		check = 0xffff;
 	return (int)bpf_skb_store_bytes(skb, transport + OFFSET_OF(struct udphdr, check), &check,
 					sizeof(check), BPF_F_RECOMPUTE_CSUM);
+}
+
+/* Of the packet, its header and eight bytes go back with the error (RFC 792). */
+#define QUOTED_BYTES (sizeof(struct iphdr) + 8)
+
+struct error4_frame {
+	struct ethhdr ethernet;
+	struct iphdr ip;
+	struct icmphdr icmp;
+} __attribute__((packed));
+
+/*
+ * Answers that a packet does not fit to its client in one piece. The stack could not say so: it knows
+ * the client by another address then.
+ */
+INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct seen4 *seen)
+{
+	struct error4_frame frame = {
+		.ethernet = { .h_proto = bpf_htons(ETH_P_IP) },
+		.ip = { .version = 4,
+			.ihl = 5,
+			.tot_len = bpf_htons(sizeof(struct iphdr) + sizeof(struct icmphdr) +
+					     QUOTED_BYTES),
+			.ttl = 64,
+			.protocol = IPPROTO_ICMP,
+			.saddr = seen->daddr,
+			.daddr = seen->key.target },
+		.icmp = { .type = ICMP_DEST_UNREACH,
+			  .code = ICMP_FRAG_NEEDED,
+			  .un.frag.mtu = bpf_htons((__u16)mtu_inside) },
+	};
+	const __u32 added = sizeof(frame.ip) + sizeof(frame.icmp);
+	const __u32 icmp = network + sizeof(frame.ip);
+	struct ethhdr before;
+	struct iphdr header;
+	__u64 sum = 0;
+	__u16 check;
+
+	if (bpf_skb_load_bytes(skb, 0, &before, sizeof(before)) < 0 ||
+	    bpf_skb_change_tail(skb, network + QUOTED_BYTES, 0) < 0 ||
+	    bpf_skb_adjust_room(skb, (__s32)added, BPF_ADJ_ROOM_MAC, 0) < 0)
+		return TC_ACT_SHOT;
+	__builtin_memcpy(frame.ethernet.h_dest, before.h_source, ETH_ALEN);
+	__builtin_memcpy(frame.ethernet.h_source, before.h_dest, ETH_ALEN);
+	header = frame.ip;
+	ipv4_set_checksum(&header);
+	frame.ip.check = header.check;
+	bpf_skb_store_bytes(skb, 0, &frame, sizeof(frame), BPF_F_RECOMPUTE_CSUM);
+	if (add_payload(skb, icmp, sizeof(frame.icmp) + QUOTED_BYTES, &sum) < 0)
+		return TC_ACT_SHOT;
+	check = checksum(sum);
+	bpf_skb_store_bytes(skb, icmp + OFFSET_OF(struct icmphdr, checksum), &check, sizeof(check),
+			    BPF_F_RECOMPUTE_CSUM);
+	count(TRANSLATED_ERRORS);
+	return (int)bpf_redirect(skb->ifindex, 0);
 }
 
 INLINE int to_ipv6(struct __sk_buff *skb, __u32 network, const struct seen4 *seen,
@@ -201,7 +258,8 @@ INLINE int to_client(struct __sk_buff *skb, __u32 network, int miss)
 		return skb->ifindex == inside_ifindex ? TC_ACT_OK
 						      : (int)bpf_redirect(inside_ifindex, 0);
 	if (seen.daddr == seen.key.pseudo && is_too_large(skb, &seen))
-		return leave_to_stack(skb, network, &seen);
+		return seen.must_not_be_parted ? tell_too_large(skb, network, &seen)
+					       : leave_to_stack(skb, network, seen.daddr);
 	return send_to_client(skb, network, &seen, flow);
 }
 

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "identity/pool_route.h"
 #include "kernel/forwarding.h"
+#include "kernel/upcall.h"
 
 /* What IPv6 has more of a header, and what a fragment has besides (RFC 8200 section 4.5). */
 #define HEADER_GROWTH 20
@@ -98,22 +99,22 @@ static void forget_client(struct kernel_path *path, struct client *client)
 }
 
 /* A client's first packet: it gets an address, and then the packet its translation. */
-static void called_up(void *context, const struct upcall *upcall)
+static void called_up(void *context, struct upcall *upcall)
 {
 	struct kernel_path *path = context;
 	uint8_t frame[ETH_HLEN + UPCALL_BYTES_MAX];
-	struct address address = { .family = AF_INET6 };
+	struct address address;
 	struct client *client;
 
-	if (upcall->length < 40)
+	if (!upcall_client(upcall, &address))
 		return;
-	memcpy(address.ip, upcall->packet + 8, sizeof(address.ip));
 	client = find_client(path, &address);
 	if (!client)
 		client = add_client(path, &address);
 	if (!client)
 		return;
 	client->sweep = path->sweep;
+	upcall_complete(upcall);
 	memcpy(frame, path->inside.mac, ETH_ALEN);
 	memcpy(frame + ETH_ALEN, path->inside.outside_mac, ETH_ALEN);
 	frame[2 * ETH_ALEN] = ETH_P_IPV6 >> 8;

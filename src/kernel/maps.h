@@ -96,6 +96,18 @@ struct flow4 {
 	struct in6_addr client, host;
 };
 
+/* fragments: of which flow those of one packet are, as its first one tells. */
+struct fragment_key {
+	__be32 pseudo, target;
+	__be16 id;
+	__u8 protocol;
+	__u8 zero;
+};
+
+struct fragment_value {
+	struct flow4_key flow;
+};
+
 /* upcalls: a packet of a client that has no address yet. */
 #define UPCALL_BYTES_MAX 2048
 
@@ -111,8 +123,9 @@ enum translator_counter {
 	TRANSLATED_TO_CLIENT,
 	TRANSLATED_ERRORS,
 	LEFT_TO_RELAY, /* what cannot be translated: extension headers, fragments */
-	LEFT_TO_STACK, /* answers that are too large in one piece */
-	DENIED,	       /* by a rule's prefixes: the relay refuses them */
+	LEFT_TO_STACK, /* answers that are too large in one piece, and fragments */
+	TRANSLATED_FRAGMENTS,
+	DENIED, /* by a rule's prefixes: the relay refuses them */
 	UPCALLS,
 	UPCALLS_LOST,	/* no room: left to the relay */
 	DROPPED_STRAY,	/* to the transit range, and of no known connection */

@@ -10,6 +10,7 @@
  * other end, outside, and is parted on the way where it is many datagrams in one piece.
  */
 #include "kernel/bpf_errors.h"
+#include "kernel/bpf_fragments.h"
 #include "kernel/bpf_from_client.h"
 #include "kernel/bpf_to_client.h"
 
@@ -18,6 +19,14 @@ INLINE __u8 is_icmp(struct __sk_buff *skb, __u32 offset, __u8 number)
 	__u8 protocol = 0;
 
 	return bpf_skb_load_bytes(skb, offset, &protocol, 1) == 0 && protocol == number;
+}
+
+INLINE __u8 is_fragment(struct __sk_buff *skb, __u32 offset)
+{
+	__be16 field = 0;
+
+	return bpf_skb_load_bytes(skb, offset, &field, sizeof(field)) == 0 &&
+	       (field & bpf_htons(0x3fff));
 }
 
 INLINE int of_clients(struct __sk_buff *skb, __u32 network)
@@ -31,6 +40,8 @@ INLINE int of_containers(struct __sk_buff *skb, __u32 network, int miss)
 {
 	if (is_icmp(skb, network + OFFSET_OF(struct iphdr, protocol), IPPROTO_ICMP))
 		return error_to_client(skb, network);
+	if (is_fragment(skb, network + OFFSET_OF(struct iphdr, frag_off)))
+		return fragment_to_client(skb, network, miss);
 	return to_client(skb, network, miss);
 }
 

@@ -117,10 +117,12 @@ static int attach_inside(const struct translator *translator)
 static int take_upcall(void *context, void *data, size_t size)
 {
 	const struct translator *translator = context;
-	const struct upcall *upcall = data;
+	struct upcall upcall; /* what is in the ring is the kernel's */
 
-	if (size >= sizeof(*upcall) && upcall->length <= UPCALL_BYTES_MAX)
-		translator->settings.called_up(translator->settings.context, upcall);
+	if (size < sizeof(upcall))
+		return 0;
+	memcpy(&upcall, data, sizeof(upcall));
+	translator->settings.called_up(translator->settings.context, &upcall);
 	return 0;
 }
 

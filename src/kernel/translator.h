@@ -24,8 +24,8 @@ struct translator_settings {
 	struct inside inside;
 	uint32_t mtu; /* of IPv4, for what then fits to clients */
 
-	/* A packet of a client that has no address yet. */
-	void (*called_up)(void *context, const struct upcall *upcall);
+	/* A packet of a client that has no address yet; it may be changed. */
+	void (*called_up)(void *context, struct upcall *upcall);
 	void *context;
 };
 

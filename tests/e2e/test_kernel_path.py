@@ -55,7 +55,8 @@ def publish(site: Site, forwarding: None) -> Iterator[Start]:
     yield start
     for it in started:
         if it.process.poll() is None:
-            it.kill()
+            it.process.terminate()
+            it.process.communicate(timeout=20)
 
 
 def of_ours(site: Site) -> list[str]:
@@ -178,6 +179,48 @@ def test_a_narrow_link_to_the_container_is_told(site: Site, publish: Start) -> N
         assert NOTHING_BY_RELAY.match(it.stop()[-1])
     finally:
         site.host.run("ip", "link", "set", "box0", "mtu", "1500")
+
+
+@pytest.mark.parametrize("size", [1452, 1453, 1472, 1473, 5000, 60000])
+def test_large_answers_come_in_fragments(site: Site, publish: Start, size: int) -> None:
+    it = publish("5353:53/udp")
+    answer = Random(size).randbytes(size)
+    with (
+        site.box.open_socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
+    ):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("0.0.0.0", 53))
+        for _ in range(5):
+            client.send(b"question")
+            # the first that is too large without fragments is told to the server's kernel
+            _, peer = server.recvfrom(100)
+            server.sendto(answer, peer)
+            client.settimeout(1)
+            try:
+                got = client.recv(65536)
+                break
+            except TimeoutError:
+                continue
+    assert got == answer
+    assert NOTHING_BY_RELAY.match(it.stop()[-1])
+
+
+def test_large_questions_are_carried_by_the_relay(site: Site, publish: Start) -> None:
+    it = publish("5353:53/udp")
+    question = Random(1).randbytes(5000)
+    with (
+        UdpBackend(site.box.net, 53) as backend,
+        site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
+    ):
+        client.send(question)
+        assert client.recv(65536) == question
+        client.send(b"small")
+        assert client.recv(100) == b"small"
+        client.send(question)
+        assert client.recv(65536) == question
+    assert len(set(backend.clients)) == 1
+    it.stop()
 
 
 def test_clients_of_the_host_are_served_by_the_relay(site: Site, publish: Start) -> None:

@@ -538,6 +538,110 @@ static void what_is_too_large_goes_by_the_stack(void **state)
 	assert_int_equal(counted(LEFT_TO_STACK), 1);
 }
 
+/* If it must not be parted: its container's kernel then sends smaller ones. */
+static void what_is_too_large_and_whole_is_told(void **state)
+{
+	struct iphdr *sent;
+	struct packet before;
+	const struct iphdr *ip = out_ipv4();
+	const uint8_t *icmp = (const uint8_t *)(ip + 1);
+
+	(void)state;
+	begin_flow(IPPROTO_TCP);
+	know_route(IPPROTO_TCP);
+	sent = write_ipv4(IPPROTO_TCP, 80, 40000, TH_ACK, 1441);
+	sent->frag_off = htons(IP_DF);
+	before = in;
+	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_REDIRECT);
+	assert_int_equal(out.length, 14 + 20 + 8 + 28);
+	assert_memory_equal(out.bytes, before.bytes + 6, 6);
+	assert_memory_equal(out.bytes + 6, before.bytes, 6);
+	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
+	assert_int_equal(folded(sum_of(icmp, 36)), 0xffff);
+	assert_int_equal(ip->saddr, in4(PSEUDO));
+	assert_int_equal(ip->daddr, in4(TARGET));
+	assert_memory_equal(icmp, "\x03\x04", 2);
+	assert_int_equal(icmp[6] << 8 | icmp[7], 1480);
+	assert_memory_equal(icmp + 8, before.bytes + 14, 28);
+}
+
+/* Fragments, of a datagram that was written whole. */
+
+static void cut_fragment(const struct packet *whole, size_t from, size_t length, bool more,
+			 const char *to)
+{
+	struct iphdr *ip = (struct iphdr *)(void *)(in.bytes + 14);
+
+	in = *whole;
+	memmove(in.bytes + 14 + 20, whole->bytes + 14 + 20 + from, length);
+	in.length = 14 + 20 + length;
+	ip->tot_len = htons((uint16_t)(20 + length));
+	ip->id = htons(0x1234);
+	ip->frag_off = htons((uint16_t)(from / 8 | (more ? IP_MF : 0)));
+	ip->daddr = in4(to);
+	ip->check = 0;
+	ip->check = htons((uint16_t)~folded(sum_of(ip, 20)));
+}
+
+static void fragments_go_by_the_stack_and_then_to_the_client(void **state)
+{
+	const struct ip6_hdr *ip = out_ipv6();
+	const uint8_t *fragment = (const uint8_t *)(ip + 1);
+	uint8_t joined[1208];
+	struct packet whole;
+
+	(void)state;
+	begin_flow(IPPROTO_UDP);
+	know_route(IPPROTO_UDP);
+	write_ipv4(IPPROTO_UDP, 80, 40000, 0, 1200);
+	whole = in;
+	for (size_t from = 0; from < sizeof(joined); from += 800) {
+		size_t length = from == 0 ? 800 : sizeof(joined) - 800;
+
+		cut_fragment(&whole, from, length, from == 0, PSEUDO);
+		assert_int_equal(run_program(translate->progs.container_link), TC_ACT_OK);
+		assert_int_equal(out_ipv4()->daddr, in4(TRANSIT));
+		assert_int_equal(folded(sum_of(out_ipv4(), 20)), 0xffff);
+
+		cut_fragment(&whole, from, length, from == 0, TRANSIT);
+		assert_int_equal(run_program(translate->progs.inside_egress), TC_ACT_REDIRECT);
+		assert_int_equal(out.length, in.length + 28);
+		assert_int_equal(ip->ip6_nxt, 44);
+		assert_int_equal(ntohs(ip->ip6_plen), 8 + length);
+		assert_int_equal(fragment[0], IPPROTO_UDP);
+		assert_int_equal(fragment[2] << 8 | fragment[3], from | (from == 0));
+		assert_memory_equal(fragment + 4, "\x00\x00\x12\x34", 4);
+		memcpy(joined + from, fragment + 8, length);
+	}
+	assert_memory_equal(joined, "\x1f\x90\x9c\x40", 4);
+	assert_int_equal(transport_sum(&ip->ip6_src, &ip->ip6_dst, 16, IPPROTO_UDP, joined,
+				       sizeof(joined)),
+			 0xffff);
+	assert_payload(joined + 8, 1200);
+	assert_int_equal(counted(TRANSLATED_FRAGMENTS), 2);
+}
+
+static void fragments_that_cannot_be_translated_are_dropped(void **state)
+{
+	struct packet whole;
+
+	(void)state;
+	begin_flow(IPPROTO_UDP);
+	know_route(IPPROTO_UDP);
+	write_ipv4(IPPROTO_UDP, 80, 40000, 0, 1200);
+	whole = in;
+	/* not the first, and the first has not been seen */
+	cut_fragment(&whole, 800, 408, false, PSEUDO);
+	assert_left_alone(run_program(translate->progs.container_link));
+	cut_fragment(&whole, 800, 408, false, TRANSIT);
+	assert_int_equal(run_program(translate->progs.inside_egress), TC_ACT_SHOT);
+	/* without a checksum, which nobody can make of one fragment */
+	*check_of(IPPROTO_UDP, whole.bytes + 14 + 20) = 0;
+	cut_fragment(&whole, 0, 800, true, TRANSIT);
+	assert_int_equal(run_program(translate->progs.inside_egress), TC_ACT_SHOT);
+	assert_int_equal(counted(DROPPED_FAILED), 1);
+}
+
 static void answers_of_no_flow_are_left_to_the_relay(void **state)
 {
 	struct iphdr *ip;
@@ -742,7 +846,8 @@ static void assert_error6(uint8_t type, uint8_t code, uint32_t more, const struc
 
 	assert_int_equal(out.length, in.length + 40);
 	assert_int_equal(out.length, 14 + 40 + length);
-	assert_int_equal(transport_sum(&ip->ip6_src, &ip->ip6_dst, 16, IPPROTO_ICMPV6, icmp, length),
+	assert_int_equal(transport_sum(&ip->ip6_src, &ip->ip6_dst, 16, IPPROTO_ICMPV6, icmp,
+				       length),
 			 0xffff);
 	assert_int_equal(ip->ip6_nxt, IPPROTO_ICMPV6);
 	assert_memory_equal(&ip->ip6_src, &before->ip6_dst, 16);
@@ -804,6 +909,9 @@ int main(void)
 		LOADED(udp_becomes_ipv6),
 		LOADED(datagrams_without_a_checksum_get_one),
 		LOADED(what_is_too_large_goes_by_the_stack),
+		LOADED(what_is_too_large_and_whole_is_told),
+		LOADED(fragments_go_by_the_stack_and_then_to_the_client),
+		LOADED(fragments_that_cannot_be_translated_are_dropped),
 		LOADED(answers_of_no_flow_are_left_to_the_relay),
 		LOADED(flows_are_counted),
 		LOADED(errors_of_clients_reach_the_container),
