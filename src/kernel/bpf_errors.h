@@ -111,7 +111,7 @@ INLINE int error_to_ipv4(struct __sk_buff *skb, __u32 network, const struct erro
 			.ttl = seen->ip.hop_limit,
 			.protocol = IPPROTO_ICMP,
 			.saddr = flow->transit,
-			.daddr = flow->target },
+			.daddr = flow->aim },
 		.inner = { .version = 4,
 			   .ihl = 5,
 			   .tos = seen->inner.priority << 4 | seen->inner.flow_lbl[0] >> 4,

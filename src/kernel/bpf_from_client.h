@@ -91,12 +91,13 @@ INLINE struct flow6 *add_flow(const struct flow6_key *key, const struct publishe
 {
 	struct flow6 flow = { .begun_ns = bpf_ktime_get_coarse_ns(),
 			      .transit = pseudo | transit_bit,
+			      .aim = published_here->aim,
 			      .target = published_here->target,
 			      .target_port = published_here->target_port,
 			      .rule = published_here->rule };
 
 	flow.adjust = sum_change(sum_in6(&key->client) + sum_in6(&key->host) + key->host_port,
-				 (__u64)flow.transit + flow.target + flow.target_port);
+				 (__u64)flow.transit + flow.aim + flow.target_port);
 	bpf_map_update_elem(&flows6, key, &flow, BPF_ANY);
 	add_answers(key, &flow);
 	return bpf_map_lookup_elem(&flows6, key);
@@ -182,7 +183,7 @@ INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *see
 			.ttl = seen->hop_limit,
 			.protocol = seen->key.protocol,
 			.saddr = flow->transit,
-			.daddr = flow->target },
+			.daddr = flow->aim },
 		.ports = { .source = seen->key.client_port, .destination = flow->target_port },
 	};
 

@@ -12,9 +12,16 @@
 
 static const char rules[] = DELETE
 	"table " TABLE " {\n"
+	"  map aims {\n"
+	"    type ipv4_addr : ipv4_addr\n"
+	"  }\n"
 	"  chain prerouting {\n"
 	"    type filter hook prerouting priority raw; policy accept;\n"
 	"    ip saddr %s notrack comment \"answers go another way\"\n"
+	"  }\n"
+	"  chain aim {\n"
+	"    type filter hook prerouting priority raw + 10; policy accept;\n"
+	"    ip saddr %s ip daddr set ip daddr map @aims comment \"the container\"\n"
 	"  }\n"
 	"  chain forward {\n"
 	"    type filter hook forward priority filter - 10; policy accept;\n"
@@ -48,7 +55,24 @@ int forwarding_open(const struct prefix *pool, const struct prefix *transit, str
 		bits[i] = (uint8_t) ~(pool->ip[i] ^ transit->ip[i]);
 	(void)inet_ntop(AF_INET, bits, mask, sizeof(mask));
 	prefix_format(transit, range);
-	(void)snprintf(commands, sizeof(commands), rules, range, range, mask);
+	(void)snprintf(commands, sizeof(commands), rules, range, range, range, mask);
+	return run(commands, err);
+}
+
+bool forwarding_needs_aims(void)
+{
+	struct error ignored;
+
+	return run("list table ip raw", &ignored) == 0;
+}
+
+int forwarding_add_aim(const struct address *aim, const struct address *container,
+		       struct error *err)
+{
+	char commands[256], from[ADDRESS_TEXT_MAX], to[ADDRESS_TEXT_MAX];
+
+	(void)snprintf(commands, sizeof(commands), "add element " TABLE " aims { %s : %s }\n",
+		       address_format_ip(aim, from), address_format_ip(container, to));
 	return run(commands, err);
 }
 

@@ -217,13 +217,14 @@ static bool is_wanted(const struct rule *rule, const struct address *host)
 static void publish_at(struct kernel_path *path, const struct address *host)
 {
 	for (size_t i = 0; i < path->rules_count; i++) {
-		const struct rule *rule = &path->rules[i];
+		const struct rule *rule = &path->rules[i].rule;
 		struct address where = *host;
 
 		where.port = rule->host.port;
 		if (is_wanted(rule, host))
 			(void)translator_publish(&path->translator, rule->protocol, &where,
-						 &rule->container, (uint32_t)i);
+						 &rule->container, &path->rules[i].aim,
+						 (uint32_t)i);
 	}
 }
 
@@ -320,7 +321,9 @@ int kernel_path_open(struct kernel_path *path, struct pseudo *pseudo, const stru
 						.context = path };
 	int r;
 
-	*path = (struct kernel_path){ .pseudo = pseudo, .packets = -1, .stop = -1 };
+	*path = (struct kernel_path){
+		.pseudo = pseudo, .packets = -1, .stop = -1, .transit = *transit
+	};
 	pthread_mutex_init(&path->lock, NULL);
 	r = inside_open(&path->inside, transit, mtu - FRAGMENT_HEADER_BYTES, err);
 	if (r < 0)
@@ -377,11 +380,34 @@ static bool is_forwarding(const char *link)
 	return value[0] == '1';
 }
 
+/* With an aim of its own, if it needs one: one of the transit range, that of no service. */
+static int add_rule(struct kernel_path *path, const struct rule *rule, struct error *err)
+{
+	struct kernel_rule *rules = reallocarray(path->rules, path->rules_count + 1,
+						 sizeof(*rules));
+	struct kernel_rule *added;
+	int r = 0;
+
+	if (!rules)
+		return error_set(err, -ENOMEM, "the kernel path: no memory for a rule");
+	path->rules = rules;
+	added = &rules[path->rules_count];
+	*added = (struct kernel_rule){ .rule = *rule, .aim = rule->container };
+	if (forwarding_needs_aims()) {
+		memcpy(added->aim.ip, path->transit.ip, sizeof(added->aim.ip));
+		added->aim.ip[2] |= (uint8_t)((path->rules_count + 1) >> 8);
+		added->aim.ip[3] |= (uint8_t)(path->rules_count + 1);
+		r = forwarding_add_aim(&added->aim, &rule->container, err);
+	}
+	if (r == 0)
+		path->rules_count++;
+	return r;
+}
+
 int kernel_path_add(struct kernel_path *path, const struct rule *rule, struct error *err)
 {
 	char text[ADDRESS_TEXT_MAX];
 	struct pool_way way;
-	struct rule *rules;
 	uint32_t ifindex;
 	int r = pool_route_find_way(&rule->container, &way);
 
@@ -398,15 +424,13 @@ int kernel_path_add(struct kernel_path *path, const struct rule *rule, struct er
 				 "the kernel path needs this host to forward IPv4: set "
 				 "net.ipv4.ip_forward=1 with sysctl(8)");
 	pthread_mutex_lock(&path->lock);
-	rules = reallocarray(path->rules, path->rules_count + 1, sizeof(*rules));
-	if (rules) {
-		path->rules = rules;
-		path->rules[path->rules_count++] = *rule;
+	r = add_rule(path, rule, err);
+	if (r == 0) {
 		r = translator_attach_containers(&path->translator, ifindex);
+		if (r < 0)
+			error_set(err, r, "the kernel path: %s: %s", way.device, error_name(r));
 		look_at_links(path);
 	}
 	pthread_mutex_unlock(&path->lock);
-	if (!rules)
-		r = -ENOMEM;
-	return r < 0 ? error_set(err, r, "the kernel path: %s: %s", way.device, error_name(r)) : 0;
+	return r;
 }

@@ -25,8 +25,12 @@ struct kernel_path {
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* of what follows */
-	struct rule *rules;
+	struct kernel_rule {
+		struct rule rule;
+		struct address aim; /* of packets, up to the table raw */
+	} * rules;
 	size_t rules_count;
+	struct prefix transit;
 	void *clients; /* tsearch(3): who has a pseudo-IPv4 address */
 	uint64_t sweep;
 };

@@ -25,6 +25,7 @@ struct published_key {
 
 struct published {
 	__be32 target;
+	__be32 aim; /* the target, or what stands for it until the table raw is passed */
 	__be16 target_port;
 	__u8 filtered;	/* the rule has prefixes in `filters` */
 	__u8 has_relay; /* the relay has, or may have, TCP sessions of this port */
@@ -75,7 +76,7 @@ enum flow_state {
 struct flow6 {
 	__u64 packets, bytes;
 	__u64 begun_ns, seen_ns;
-	__be32 transit, target;
+	__be32 transit, aim, target;
 	__u32 adjust; /* what the checksum of TCP and UDP changes by, unfolded */
 	__u32 rule;
 	__be16 target_port;

@@ -181,10 +181,12 @@ static struct published_key key_of(enum protocol protocol, const struct address 
 }
 
 int translator_publish(struct translator *translator, enum protocol protocol,
-		       const struct address *host, const struct address *container, uint32_t rule)
+		       const struct address *host, const struct address *container,
+		       const struct address *aim, uint32_t rule)
 {
 	struct published_key key = key_of(protocol, host);
 	struct published value = { .target = ipv4_of(container->ip),
+				   .aim = ipv4_of(aim->ip),
 				   .target_port = htons(container->port),
 				   .has_relay = protocol == PROTOCOL_TCP,
 				   .rule = rule };

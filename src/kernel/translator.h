@@ -55,9 +55,13 @@ void translator_close(struct translator *translator);
 int translator_attach_uplink(struct translator *translator, uint32_t ifindex, bool has_header);
 int translator_attach_containers(struct translator *translator, uint32_t ifindex);
 
-/* An address of the host's at which clients find a container. Returns 0 or -errno. */
+/*
+ * An address of the host's at which clients find a container. Packets are sent to `aim`, which is the
+ * container, or stands for it (forwarding.h). Returns 0 or -errno.
+ */
 int translator_publish(struct translator *translator, enum protocol protocol,
-		       const struct address *host, const struct address *container, uint32_t rule);
+		       const struct address *host, const struct address *container,
+		       const struct address *aim, uint32_t rule);
 int translator_withdraw(struct translator *translator, enum protocol protocol,
 			const struct address *host);
 

@@ -30,8 +30,9 @@
 
 static struct translate *translate;
 
-/* A packet as it is written and read here. */
+/* A packet as it is written and read here; what is behind its Ethernet header is aligned. */
 static struct packet {
+	_Alignas(8) uint8_t padding[2];
 	uint8_t bytes[2048];
 	size_t length;
 } in, out;
@@ -187,14 +188,23 @@ static void put(const struct bpf_map *map, const void *key, const void *value)
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY), 0);
 }
 
-static void publish(uint8_t protocol, uint16_t port, bool filtered)
+static void publish_by(const char *aim, uint8_t protocol, uint16_t port, bool filtered)
 {
 	struct published_key key = { .host = in6(HOST), .port = htons(port), .protocol = protocol };
 	struct published value = {
-		.target = in4(TARGET), .target_port = htons(80), .filtered = filtered, .rule = 7
+		.target = in4(TARGET),
+		.aim = in4(aim),
+		.target_port = htons(80),
+		.filtered = filtered,
+		.rule = 7,
 	};
 
 	put(translate->maps.published, &key, &value);
+}
+
+static void publish(uint8_t protocol, uint16_t port, bool filtered)
+{
+	publish_by(TARGET, protocol, port, filtered);
 }
 
 static void know_client(void)
@@ -258,6 +268,9 @@ static void assert_left_alone(uint32_t verdict)
 	assert_memory_equal(out.bytes, in.bytes, in.length);
 }
 
+static void know_route(uint8_t protocol);
+static void assert_to_ipv6(uint8_t protocol, uint8_t flags, size_t payload);
+
 /* From clients. */
 
 static void assert_to_ipv4(uint8_t protocol, uint8_t flags, size_t payload)
@@ -312,6 +325,26 @@ static void large_packets_must_not_be_fragmented(void **state)
 	assert_to_ipv4(IPPROTO_UDP, 0, 1260 - 27);
 	assert_int_equal(ntohs(out_ipv4()->frag_off), IP_DF);
 	assert_int_equal(out_ipv4()->id, 0);
+}
+
+/* Up to the table raw, another address stands for the container. */
+static void what_stands_for_the_container_is_aimed_at(void **state)
+{
+	const struct iphdr *ip = out_ipv4();
+	const uint8_t *transport = (const uint8_t *)(ip + 1);
+
+	(void)state;
+	publish_by("248.0.0.1", IPPROTO_TCP, 8080, false);
+	write_ipv6(IPPROTO_TCP, 40000, 8080, TH_SYN, 10);
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+	assert_int_equal(ip->daddr, in4("248.0.0.1"));
+	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
+	assert_int_equal(transport_sum(&ip->saddr, &ip->daddr, 4, IPPROTO_TCP, transport, 30),
+			 0xffff);
+	know_route(IPPROTO_TCP);
+	write_ipv4(IPPROTO_TCP, 80, 40000, TH_ACK, 10);
+	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_REDIRECT);
+	assert_to_ipv6(IPPROTO_TCP, TH_ACK, 10);
 }
 
 static void links_without_headers_have_none_afterwards(void **state)
@@ -901,6 +934,7 @@ int main(void)
 		LOADED(tcp_becomes_ipv4),
 		LOADED(udp_becomes_ipv4),
 		LOADED(large_packets_must_not_be_fragmented),
+		LOADED(what_stands_for_the_container_is_aimed_at),
 		LOADED(links_without_headers_have_none_afterwards),
 		LOADED(others_are_left_alone),
 		LOADED(denied_clients_are_left_to_the_relay),
