@@ -335,7 +335,10 @@ int kernel_path_open(struct kernel_path *path, struct pseudo *pseudo, const stru
 	if (r == 0) {
 		r = start(path);
 		if (r < 0)
-			error_set(err, r, "the kernel path: %s", error_name(r));
+			error_set(err, r, "the kernel path: %s%s", error_name(r),
+				  r == -EPERM ? ": to send packets of clients once more, this "
+						"process needs CAP_NET_RAW"
+					      : "");
 	}
 	if (r < 0)
 		kernel_path_close(path);

@@ -146,10 +146,7 @@ int translator_open(struct translator *translator, const struct translator_setti
 						       take_upcall, translator, NULL);
 		r = translator->upcalls ? 0 : -errno;
 	}
-	if (r == 0)
-		return 0;
-	translator_close(translator);
-	return cannot_load(r, err);
+	return r == 0 ? 0 : cannot_load(r, err);
 }
 
 void translator_close(struct translator *translator)
@@ -159,6 +156,7 @@ void translator_close(struct translator *translator)
 			      translator->links[i].made_qdisc);
 	ring_buffer__free(translator->upcalls);
 	translate__destroy(translator->programs);
+	*translator = (struct translator){ .links_count = 0 };
 }
 
 int translator_attach_uplink(struct translator *translator, uint32_t ifindex, bool has_header)

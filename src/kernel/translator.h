@@ -42,7 +42,10 @@ struct translator {
 	uint32_t links_count;
 };
 
-/* Loads the programs, and attaches those of the devices inside. Returns 0 or -errno with a sentence. */
+/*
+ * Loads the programs, and attaches those of the devices inside. Returns 0 or -errno with a sentence;
+ * to be closed in either case.
+ */
 int translator_open(struct translator *translator, const struct translator_settings *settings,
 		    struct error *err);
 void translator_close(struct translator *translator);

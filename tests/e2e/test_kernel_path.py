@@ -263,8 +263,9 @@ def test_a_killed_one_is_taken_over(site: Site, publish: Start) -> None:
         site.host.run("tc", "qdisc", "del", "dev", link, "clsact")
 
 
-def refusal(site: Site, *words: str) -> str:
-    command = [*site.host.enter, FAIRLEAD, "publish", "-p", "8080:80", *words, BOX]
+def refusal(site: Site, *words: str, lacks: str = "") -> str:
+    prefix = ["setpriv", f"--bounding-set={lacks}"] if lacks else []
+    command = [*site.host.enter, *prefix, FAIRLEAD, "publish", "-p", "8080:80", *words, BOX]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert done.returncode != 0
     return done.stderr
@@ -272,6 +273,22 @@ def refusal(site: Site, *words: str) -> str:
 
 def test_a_host_that_does_not_forward_is_told(site: Site) -> None:
     assert "set net.ipv4.ip_forward=1" in refusal(site, *KERNEL)
+    assert of_ours(site) == []
+
+
+@pytest.mark.parametrize(
+    ("lacks", "said"),
+    [
+        ("-sys_admin,-bpf,-perfmon", "this process needs CAP_BPF"),
+        ("-net_raw", "this process needs CAP_NET_RAW"),
+        ("-net_admin", "this process needs CAP_NET_ADMIN"),
+    ],
+)
+def test_a_missing_capability_is_named_and_nothing_left(
+    site: Site, forwarding: None, lacks: str, said: str
+) -> None:
+    error = refusal(site, *KERNEL, lacks=lacks)
+    assert said in error and error.count("\n") == 1
     assert of_ours(site) == []
 
 
