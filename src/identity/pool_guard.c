@@ -10,11 +10,11 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "identity/netlink.h"
+#include "identity/nftables.h"
 
 #define COMMANDS_MAX 2048
 
@@ -102,15 +102,13 @@ static int cannot(int r, struct error *err)
 	}
 }
 
-/* What nft(8) would say, up to the end of its first line. */
 static int failed(struct nft_ctx *nft, struct error *err)
 {
-	const char *said = nft_ctx_get_error_buffer(nft);
-	int length = (int)strcspn(said, "\n");
+	char said[NFTABLES_SAID_MAX];
 
 	return error_set(err, -EOPNOTSUPP,
-			 "the guard of pseudo-IPv4 addresses cannot be set in nftables: %.*s",
-			 length < 150 ? length : 150, said);
+			 "the guard of pseudo-IPv4 addresses cannot be set in nftables: %s",
+			 nftables_said(nft, said));
 }
 
 static int open_context(struct nft_ctx **ret, struct error *err)
@@ -119,14 +117,11 @@ static int open_context(struct nft_ctx **ret, struct error *err)
 
 	if (r < 0 && r != -ENOENT)
 		return cannot(r, err);
-	*ret = nft_ctx_new(NFT_CTX_DEFAULT);
+	*ret = nftables_new();
 	if (!*ret)
 		return cannot(-ENOMEM, err);
 	nft_ctx_output_set_flags(*ret, NFT_CTX_OUTPUT_STATELESS);
-	if (nft_ctx_buffer_output(*ret) == 0 && nft_ctx_buffer_error(*ret) == 0)
-		return 0;
-	nft_ctx_free(*ret);
-	return cannot(-ENOMEM, err);
+	return 0;
 }
 
 /* False also where it is not there. */

@@ -10,11 +10,6 @@
 #include "kernel/bpf_from_client.h"
 #include "kernel/bpf_to_client.h"
 
-/* What IPv6 has more of a header. */
-#define HEADER_GROWTH 20
-/* No link of IPv6 carries less in one piece (RFC 8200 section 5). */
-#define IPV6_MTU_LEAST 1280
-
 struct error4 {
 	struct iphdr ip;
 	struct icmphdr icmp;
@@ -28,19 +23,6 @@ struct error6 {
 	struct ipv6hdr inner;
 	struct ports ports;
 };
-
-/* The checksum of what is in an error may be cut off; else it stays right. */
-INLINE void adjust_inner(struct __sk_buff *skb, __u32 transport, __u8 protocol, __u32 change)
-{
-	__u32 at = transport + checksum_offset(protocol);
-	__u16 check;
-
-	if (bpf_skb_load_bytes(skb, at, &check, sizeof(check)) < 0 ||
-	    (protocol == IPPROTO_UDP && check == 0))
-		return;
-	check = checksum((__u64)(__u16)~check + change);
-	bpf_skb_store_bytes(skb, at, &check, sizeof(check), BPF_F_RECOMPUTE_CSUM);
-}
 
 /* From clients, and from routers on the way to them. */
 
@@ -79,24 +61,15 @@ INLINE __u8 map_to_ipv4(const struct icmp6hdr *from, struct icmphdr *to)
 INLINE int store_error4(struct __sk_buff *skb, __u32 network, struct error4 *error,
 			__u32 icmp_bytes, __u32 change)
 {
-	const __be16 ethertype = bpf_htons(ETH_P_IP);
-	const __u32 icmp = network + sizeof(struct iphdr);
-	__u64 sum = 0;
-	__u16 check;
-
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0) < 0 ||
 	    bpf_skb_adjust_room(skb, -HEADER_GROWTH, BPF_ADJ_ROOM_NET, 0) < 0)
 		return -1;
-	if (network > 0)
-		bpf_skb_store_bytes(skb, network - sizeof(ethertype), &ethertype, sizeof(ethertype),
-				    BPF_F_RECOMPUTE_CSUM);
+	set_ethertype(skb, network);
 	bpf_skb_store_bytes(skb, network, error, sizeof(*error), BPF_F_RECOMPUTE_CSUM);
-	adjust_inner(skb, network + OFFSET_OF(struct error4, ports), error->inner.protocol, change);
-	if (add_payload(skb, icmp, icmp_bytes, &sum) < 0)
-		return -1;
-	check = checksum(sum);
-	return (int)bpf_skb_store_bytes(skb, icmp + OFFSET_OF(struct icmphdr, checksum), &check,
-					sizeof(check), BPF_F_RECOMPUTE_CSUM);
+	/* that of what is in there may be cut off */
+	(void)change_checksum(skb, network + OFFSET_OF(struct error4, ports), error->inner.protocol,
+			      change);
+	return seal_icmp(skb, network + OFFSET_OF(struct error4, icmp), icmp_bytes, 0);
 }
 
 INLINE int error_to_ipv4(struct __sk_buff *skb, __u32 network, const struct error6 *seen,
@@ -145,9 +118,8 @@ INLINE int error_from_client(struct __sk_buff *skb, __u32 network)
 	struct flow6_key key = {};
 	struct flow6 *flow;
 
-	if (skb->protocol != bpf_htons(ETH_P_IPV6) || skb->vlan_present ||
-	    bpf_skb_load_bytes(skb, network, &seen, sizeof(seen)) < 0 ||
-	    seen.ip.nexthdr != IPPROTO_ICMPV6 || seen.icmp.icmp6_type >= ICMPV6_INFOMSG_MASK ||
+	if (bpf_skb_load_bytes(skb, network, &seen, sizeof(seen)) < 0 ||
+	    seen.icmp.icmp6_type >= ICMPV6_INFOMSG_MASK ||
 	    (seen.inner.nexthdr != IPPROTO_TCP && seen.inner.nexthdr != IPPROTO_UDP) ||
 	    bpf_ntohs(seen.ip.payload_len) < sizeof(seen) - sizeof(seen.ip))
 		return TC_ACT_OK;
@@ -203,28 +175,20 @@ INLINE __u8 map_to_ipv6(const struct icmphdr *from, struct icmp6hdr *to)
 }
 
 INLINE int store_error6(struct __sk_buff *skb, __u32 network, const struct error6 *error,
-			const struct flow4 *flow, __u32 icmp_bytes, __u32 change)
+			const struct way *way, __u32 icmp_bytes, __u32 change)
 {
-	const __u32 icmp = network + sizeof(struct ipv6hdr);
-	struct ethhdr ethernet = { .h_proto = bpf_htons(ETH_P_IPV6) };
 	__u64 sum = sum_in6(&error->ip.saddr) + sum_in6(&error->ip.daddr) + bpf_htonl(icmp_bytes) +
 		    bpf_htonl(IPPROTO_ICMPV6);
-	__u16 check;
 
-	__builtin_memcpy(ethernet.h_dest, flow->destination, ETH_ALEN);
-	__builtin_memcpy(ethernet.h_source, flow->source, ETH_ALEN);
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0) < 0 ||
 	    bpf_skb_adjust_room(skb, HEADER_GROWTH, BPF_ADJ_ROOM_NET, 0) < 0)
 		return -1;
-	bpf_skb_store_bytes(skb, network - sizeof(ethernet), &ethernet, sizeof(ethernet),
-			    BPF_F_RECOMPUTE_CSUM);
+	bpf_skb_store_bytes(skb, network - sizeof(way->ethernet), &way->ethernet,
+			    sizeof(way->ethernet), BPF_F_RECOMPUTE_CSUM);
 	bpf_skb_store_bytes(skb, network, error, sizeof(*error), BPF_F_RECOMPUTE_CSUM);
-	adjust_inner(skb, network + OFFSET_OF(struct error6, ports), error->inner.nexthdr, change);
-	if (add_payload(skb, icmp, icmp_bytes, &sum) < 0)
-		return -1;
-	check = checksum(sum);
-	return (int)bpf_skb_store_bytes(skb, icmp + OFFSET_OF(struct icmp6hdr, icmp6_cksum), &check,
-					sizeof(check), BPF_F_RECOMPUTE_CSUM);
+	(void)change_checksum(skb, network + OFFSET_OF(struct error6, ports), error->inner.nexthdr,
+			      change);
+	return seal_icmp(skb, network + OFFSET_OF(struct error6, icmp), icmp_bytes, sum);
 }
 
 INLINE int error_to_ipv6(struct __sk_buff *skb, __u32 network, const struct error4 *seen,
@@ -252,21 +216,15 @@ INLINE int error_to_ipv6(struct __sk_buff *skb, __u32 network, const struct erro
 	__u32 change = sum_change((__u64)seen->inner.saddr + seen->inner.daddr +
 					  seen->ports.destination,
 				  sum_in6(&flow->client) + sum_in6(&flow->host) + flow->host_port);
-	__u64 now_ns = bpf_ktime_get_coarse_ns();
-	__u8 is_known = flow->route_until_ns > now_ns;
-	__u32 ifindex;
+	struct way way;
 
 	if (!map_to_ipv6(&seen->icmp, &error.icmp))
 		return TC_ACT_SHOT;
-	if (!is_known)
-		find_route(skb, flow, now_ns);
-	ifindex = flow->ifindex;
-	if (ifindex == 0 || store_error6(skb, network, &error, flow, icmp_bytes, change) < 0) {
-		count(DROPPED_FAILED);
-		return TC_ACT_SHOT;
-	}
-	count(TRANSLATED_ERRORS);
-	return (int)(is_known ? bpf_redirect(ifindex, 0) : bpf_redirect_neigh(ifindex, NULL, 0, 0));
+	find_way(skb, flow, bpf_ktime_get_coarse_ns(), &way);
+	return leave_by(&way,
+			way.ifindex != 0 &&
+				store_error6(skb, network, &error, &way, icmp_bytes, change) == 0,
+			TRANSLATED_ERRORS);
 }
 
 INLINE int error_to_client(struct __sk_buff *skb, __u32 network)
@@ -275,10 +233,8 @@ INLINE int error_to_client(struct __sk_buff *skb, __u32 network)
 	struct flow4_key key = {};
 	struct flow4 *flow;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present ||
-	    bpf_skb_load_bytes(skb, network, &seen, sizeof(seen)) < 0 ||
-	    seen.ip.protocol != IPPROTO_ICMP || seen.ip.ihl != 5 || seen.inner.ihl != 5 ||
-	    !is_of_pool(seen.ip.daddr) ||
+	if (bpf_skb_load_bytes(skb, network, &seen, sizeof(seen)) < 0 || seen.ip.ihl != 5 ||
+	    seen.inner.ihl != 5 || !is_of_pool(seen.ip.daddr) ||
 	    (seen.ip.frag_off | seen.inner.frag_off) & bpf_htons(0x1fff) ||
 	    (seen.inner.protocol != IPPROTO_TCP && seen.inner.protocol != IPPROTO_UDP) ||
 	    bpf_ntohs(seen.ip.tot_len) < sizeof(seen))

@@ -32,16 +32,21 @@ struct fragment_seen {
 	__u8 is_first;
 };
 
-INLINE __u8 see_fragment(struct __sk_buff *skb, __u32 network, struct fragment_seen *ret)
+INLINE __u8 is_fragment(const struct iphdr *ip)
 {
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present ||
-	    bpf_skb_load_bytes(skb, network, &ret->ip, sizeof(ret->ip)) < 0 || ret->ip.ihl != 5 ||
-	    !(ret->ip.frag_off & bpf_htons(0x3fff)) || !is_of_pool(ret->ip.daddr) ||
-	    (ret->ip.protocol != IPPROTO_TCP && ret->ip.protocol != IPPROTO_UDP))
+	return !!(ip->frag_off & bpf_htons(0x3fff));
+}
+
+INLINE __u8 see_fragment(struct __sk_buff *skb, __u32 network, const struct iphdr *ip,
+			 struct fragment_seen *ret)
+{
+	if (ip->ihl != 5 || !is_of_pool(ip->daddr) ||
+	    (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
 		return 0;
-	ret->is_first = !(ret->ip.frag_off & bpf_htons(0x1fff));
-	return !ret->is_first || bpf_skb_load_bytes(skb, network + sizeof(ret->ip), &ret->ports,
-						    sizeof(ret->ports)) == 0;
+	ret->ip = *ip;
+	ret->is_first = !(ip->frag_off & bpf_htons(0x1fff));
+	return !ret->is_first ||
+	       bpf_skb_load_bytes(skb, network + sizeof(*ip), &ret->ports, sizeof(ret->ports)) == 0;
 }
 
 /* The flow of it, or NULL. */
@@ -73,25 +78,19 @@ INLINE struct flow4 *find_flow_of(const struct fragment_seen *seen)
 INLINE int adjust_first(struct __sk_buff *skb, __u32 transport, __u8 protocol,
 			const struct flow4 *flow, __u32 adjust)
 {
-	__u32 at = transport + checksum_offset(protocol);
 	__be16 port = flow->host_port;
-	__u16 check;
 
-	if (bpf_skb_load_bytes(skb, at, &check, sizeof(check)) < 0 ||
-	    (protocol == IPPROTO_UDP && check == 0))
+	if (change_checksum(skb, transport, protocol, adjust) < 0)
 		return -1; /* nobody here has all that it would be made of */
-	check = checksum((__u64)(__u16)~check + adjust);
-	if (bpf_skb_store_bytes(skb, at, &check, sizeof(check), BPF_F_RECOMPUTE_CSUM) < 0)
-		return -1;
 	return (int)bpf_skb_store_bytes(skb, transport, &port, sizeof(port), BPF_F_RECOMPUTE_CSUM);
 }
 
 INLINE int fragment_to_ipv6(struct __sk_buff *skb, __u32 network, const struct fragment_seen *seen,
-			    const struct flow4 *flow)
+			    const struct flow4 *flow, const struct way *way)
 {
 	__u16 offset = bpf_ntohs(seen->ip.frag_off);
 	struct fragment_frame frame = {
-		.ethernet = { .h_proto = bpf_htons(ETH_P_IPV6) },
+		.ethernet = way->ethernet,
 		.ip = { .version = 6,
 			.priority = seen->ip.tos >> 4,
 			.flow_lbl = { (seen->ip.tos & 0xf) << 4 },
@@ -108,8 +107,6 @@ INLINE int fragment_to_ipv6(struct __sk_buff *skb, __u32 network, const struct f
 	};
 	__u32 adjust = flow->adjust;
 
-	__builtin_memcpy(frame.ethernet.h_dest, flow->destination, ETH_ALEN);
-	__builtin_memcpy(frame.ethernet.h_source, flow->source, ETH_ALEN);
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0) < 0 ||
 	    bpf_skb_adjust_room(skb, sizeof(struct fragment_header), BPF_ADJ_ROOM_NET, 0) < 0)
 		return -1;
@@ -121,34 +118,26 @@ INLINE int fragment_to_ipv6(struct __sk_buff *skb, __u32 network, const struct f
 			    seen->ip.protocol, flow, adjust);
 }
 
-INLINE int fragment_to_client(struct __sk_buff *skb, __u32 network, int miss)
+INLINE int fragment_to_client(struct __sk_buff *skb, __u32 network, const struct iphdr *ip,
+			      int miss)
 {
 	struct fragment_seen seen = {};
 	__u64 now_ns = bpf_ktime_get_coarse_ns();
 	struct flow4 *flow;
-	__u8 is_known;
-	__u32 ifindex;
+	struct way way;
 
-	if (!see_fragment(skb, network, &seen))
+	if (!see_fragment(skb, network, ip, &seen))
 		return miss;
 	flow = find_flow_of(&seen);
 	if (!flow)
 		return miss;
 	if (!(seen.ip.daddr & transit_bit))
 		return leave_to_stack(skb, network, seen.ip.daddr);
-	flow->packets++;
-	flow->bytes += skb->len;
-	flow->seen_ns = now_ns;
-	is_known = flow->route_until_ns > now_ns;
-	if (!is_known)
-		find_route(skb, flow, now_ns);
-	ifindex = flow->ifindex;
-	if (ifindex == 0 || fragment_to_ipv6(skb, network, &seen, flow) < 0) {
-		count(DROPPED_FAILED);
-		return TC_ACT_SHOT;
-	}
-	count(TRANSLATED_FRAGMENTS);
-	return (int)(is_known ? bpf_redirect(ifindex, 0) : bpf_redirect_neigh(ifindex, NULL, 0, 0));
+	count_packet(skb, flow, now_ns);
+	find_way(skb, flow, now_ns, &way);
+	return leave_by(&way,
+			way.ifindex != 0 && fragment_to_ipv6(skb, network, &seen, flow, &way) == 0,
+			TRANSLATED_FRAGMENTS);
 }
 
 #endif

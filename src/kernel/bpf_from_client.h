@@ -170,11 +170,20 @@ INLINE __u8 see(struct __sk_buff *skb, __u32 network, struct seen6 *ret)
 	return 1;
 }
 
+/* Of what has become IPv4, if its link has headers at all. */
+INLINE void set_ethertype(struct __sk_buff *skb, __u32 network)
+{
+	const __be16 type = bpf_htons(ETH_P_IP);
+
+	if (network > 0)
+		bpf_skb_store_bytes(skb, network - sizeof(type), &type, sizeof(type),
+				    BPF_F_RECOMPUTE_CSUM);
+}
+
 INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *seen,
 		   const struct flow6 *flow)
 {
 	__u32 length = sizeof(struct iphdr) + seen->payload_bytes, adjust = flow->adjust;
-	const __be16 ethertype = bpf_htons(ETH_P_IP);
 	struct ipv4_begin begin = {
 		.ip = { .version = 4,
 			.ihl = 5,
@@ -196,9 +205,7 @@ INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *see
 		count(DROPPED_FAILED);
 		return TC_ACT_SHOT;
 	}
-	if (network > 0)
-		bpf_skb_store_bytes(skb, network - sizeof(ethertype), &ethertype, sizeof(ethertype),
-				    BPF_F_RECOMPUTE_CSUM);
+	set_ethertype(skb, network);
 	bpf_skb_store_bytes(skb, network, &begin, sizeof(begin), BPF_F_RECOMPUTE_CSUM);
 	adjust_checksum(skb, network + sizeof(struct iphdr), seen->key.protocol, adjust);
 	count(TRANSLATED_FROM_CLIENT);
@@ -221,8 +228,7 @@ INLINE int from_client(struct __sk_buff *skb, __u32 network)
 	struct flow6 *flow;
 	int verdict;
 
-	if (skb->protocol != bpf_htons(ETH_P_IPV6) || skb->vlan_present ||
-	    !see(skb, network, &seen))
+	if (!see(skb, network, &seen))
 		return TC_ACT_OK;
 	flow = bpf_map_lookup_elem(&flows6, &seen.key);
 	if (!flow || (seen.begins && flow->state != FLOW_BEGINS)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The sum of a packet's payload, where a checksum has to be made anew. */
+/* Checksums in packets: those that are made anew, of all that they cover, and those that change. */
 #ifndef FAIRLEAD_KERNEL_BPF_PAYLOAD_H
 #define FAIRLEAD_KERNEL_BPF_PAYLOAD_H
 
@@ -28,6 +28,34 @@ INLINE int add_payload(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 
 		left -= (__u32)bytes;
 	}
 	return 0;
+}
+
+/* Stores the checksum of an ICMP message in which it is zero. `sum`: what it covers besides. */
+INLINE int seal_icmp(struct __sk_buff *skb, __u32 icmp, __u32 length, __u64 sum)
+{
+	__u16 check;
+
+	if (add_payload(skb, icmp, length, &sum) < 0)
+		return -1;
+	check = checksum(sum);
+	return (int)bpf_skb_store_bytes(skb, icmp + OFFSET_OF(struct icmphdr, checksum), &check,
+					sizeof(check), BPF_F_RECOMPUTE_CSUM);
+}
+
+/*
+ * Of TCP or UDP, where the kernel itself does not know of it: in an ICMP error, or in a fragment.
+ * Returns -1 where there is none, or it is cut off.
+ */
+INLINE int change_checksum(struct __sk_buff *skb, __u32 transport, __u8 protocol, __u32 change)
+{
+	__u32 at = transport + checksum_offset(protocol);
+	__u16 check;
+
+	if (bpf_skb_load_bytes(skb, at, &check, sizeof(check)) < 0 ||
+	    (protocol == IPPROTO_UDP && check == 0))
+		return -1;
+	check = checksum((__u64)(__u16)~check + change);
+	return (int)bpf_skb_store_bytes(skb, at, &check, sizeof(check), BPF_F_RECOMPUTE_CSUM);
 }
 
 #endif

@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * TCP and UDP of containers to clients: IPv4 becomes IPv6 (RFC 7915 section 4), and leaves by the
- * link that leads to the client. What does not fit there in one piece, and fragments, get the
- * client's transit address, so that the host's IPv4 stack brings them to the device inside, in
- * fragments that do, or tells the container that they are too large.
+ * link that leads to the client. What does not fit there in one piece gets the client's transit
+ * address, so that the host's IPv4 stack brings it to the device inside, in fragments that do; or the
+ * container is told, where it must not be parted.
  */
 #ifndef FAIRLEAD_KERNEL_BPF_TO_CLIENT_H
 #define FAIRLEAD_KERNEL_BPF_TO_CLIENT_H
 
-#include <bpf/bpf_endian.h>
-
 #include "kernel/bpf_packet.h"
 #include "kernel/bpf_payload.h"
 #include "kernel/bpf_tables.h"
-
-#ifndef AF_INET6
-#define AF_INET6 10
-#endif
-
-/* A route is looked up again, and the neighbour asked for its address, so often. */
-#define ROUTE_NS 1000000000ull
+#include "kernel/bpf_way.h"
 
 struct seen4 {
 	struct flow4_key key;
@@ -68,25 +60,6 @@ INLINE __u8 see4(struct __sk_buff *skb, __u32 network, struct seen4 *ret)
 		return 0;
 	ret->header_bytes = tcp->doff * 4;
 	ret->ends = (tcp->fin ? FLOW_TARGET_ENDED : 0) | (tcp->rst ? FLOW_RESET : 0);
-	return 1;
-}
-
-/* Looks up by which link and to whom. Returns false where nobody knows yet. */
-INLINE __u8 find_route(struct __sk_buff *skb, struct flow4 *flow, __u64 now_ns)
-{
-	struct bpf_fib_lookup route = { .family = AF_INET6, .ifindex = inside_ifindex };
-	long r;
-
-	__builtin_memcpy(route.ipv6_src, &flow->host, sizeof(flow->host));
-	__builtin_memcpy(route.ipv6_dst, &flow->client, sizeof(flow->client));
-	r = bpf_fib_lookup(skb, &route, sizeof(route), 0);
-	if (r == BPF_FIB_LKUP_RET_SUCCESS || r == BPF_FIB_LKUP_RET_NO_NEIGH)
-		flow->ifindex = route.ifindex;
-	if (r != BPF_FIB_LKUP_RET_SUCCESS)
-		return 0;
-	__builtin_memcpy(flow->destination, route.dmac, ETH_ALEN);
-	__builtin_memcpy(flow->source, route.smac, ETH_ALEN);
-	flow->route_until_ns = now_ns + ROUTE_NS;
 	return 1;
 }
 
@@ -163,8 +136,6 @@ INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct see
 	const __u32 icmp = network + sizeof(frame.ip);
 	struct ethhdr before;
 	struct iphdr header;
-	__u64 sum = 0;
-	__u16 check;
 
 	if (bpf_skb_load_bytes(skb, 0, &before, sizeof(before)) < 0 ||
 	    bpf_skb_change_tail(skb, network + QUOTED_BYTES, 0) < 0 ||
@@ -176,21 +147,18 @@ INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct see
 	ipv4_set_checksum(&header);
 	frame.ip.check = header.check;
 	bpf_skb_store_bytes(skb, 0, &frame, sizeof(frame), BPF_F_RECOMPUTE_CSUM);
-	if (add_payload(skb, icmp, sizeof(frame.icmp) + QUOTED_BYTES, &sum) < 0)
+	if (seal_icmp(skb, icmp, sizeof(frame.icmp) + QUOTED_BYTES, 0) < 0)
 		return TC_ACT_SHOT;
-	check = checksum(sum);
-	bpf_skb_store_bytes(skb, icmp + OFFSET_OF(struct icmphdr, checksum), &check, sizeof(check),
-			    BPF_F_RECOMPUTE_CSUM);
 	count(TRANSLATED_ERRORS);
 	return (int)bpf_redirect(skb->ifindex, 0);
 }
 
 INLINE int to_ipv6(struct __sk_buff *skb, __u32 network, const struct seen4 *seen,
-		   const struct flow4 *flow)
+		   const struct flow4 *flow, const struct way *way)
 {
 	const __u32 transport = network + sizeof(struct ipv6hdr);
 	struct ipv6_frame frame = {
-		.ethernet = { .h_proto = bpf_htons(ETH_P_IPV6) },
+		.ethernet = way->ethernet,
 		.begin = { .ip = { .version = 6,
 				   .priority = seen->tos >> 4,
 				   .flow_lbl = { (seen->tos & 0xf) << 4 },
@@ -204,8 +172,6 @@ INLINE int to_ipv6(struct __sk_buff *skb, __u32 network, const struct seen4 *see
 	};
 	__u32 adjust = flow->adjust;
 
-	__builtin_memcpy(frame.ethernet.h_dest, flow->destination, ETH_ALEN);
-	__builtin_memcpy(frame.ethernet.h_source, flow->source, ETH_ALEN);
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0) < 0)
 		return -1;
 	bpf_skb_store_bytes(skb, network - sizeof(struct ethhdr), &frame, sizeof(frame),
@@ -216,27 +182,24 @@ INLINE int to_ipv6(struct __sk_buff *skb, __u32 network, const struct seen4 *see
 	return 0;
 }
 
+INLINE void count_packet(const struct __sk_buff *skb, struct flow4 *flow, __u64 now_ns)
+{
+	flow->packets++;
+	flow->bytes += skb->len;
+	flow->seen_ns = now_ns;
+}
+
 INLINE int send_to_client(struct __sk_buff *skb, __u32 network, const struct seen4 *seen,
 			  struct flow4 *flow)
 {
 	__u64 now_ns = bpf_ktime_get_coarse_ns();
-	__u8 is_known = flow->route_until_ns > now_ns;
-	__u32 ifindex;
+	struct way way;
 
-	flow->packets++;
-	flow->bytes += skb->len;
-	flow->seen_ns = now_ns;
+	count_packet(skb, flow, now_ns);
 	flow->state |= seen->ends;
-	if (!is_known)
-		find_route(skb, flow, now_ns);
-	ifindex = flow->ifindex;
-	if (ifindex == 0 || to_ipv6(skb, network, seen, flow) < 0) {
-		count(DROPPED_FAILED);
-		return TC_ACT_SHOT;
-	}
-	count(TRANSLATED_TO_CLIENT);
-	/* now and then by the neighbour's entry, for it to be kept up to date */
-	return (int)(is_known ? bpf_redirect(ifindex, 0) : bpf_redirect_neigh(ifindex, NULL, 0, 0));
+	find_way(skb, flow, now_ns, &way);
+	return leave_by(&way, way.ifindex != 0 && to_ipv6(skb, network, seen, flow, &way) == 0,
+			TRANSLATED_TO_CLIENT);
 }
 
 /* `miss`: what becomes of packets that belong to nothing. */
@@ -245,7 +208,7 @@ INLINE int to_client(struct __sk_buff *skb, __u32 network, int miss)
 	struct seen4 seen = {};
 	struct flow4 *flow;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present || !see4(skb, network, &seen))
+	if (!see4(skb, network, &seen))
 		return TC_ACT_OK;
 	flow = bpf_map_lookup_elem(&flows4, &seen.key);
 	if (!flow) {

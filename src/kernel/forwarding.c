@@ -3,9 +3,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "identity/nftables.h"
 
 #define TABLE "ip fairlead_kernel"
 #define DELETE "add table " TABLE "\ndelete table " TABLE "\n"
@@ -31,18 +31,17 @@ static const char rules[] = DELETE
 
 static int run(const char *commands, struct error *err)
 {
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	struct nft_ctx *nft = nftables_new();
+	char said[NFTABLES_SAID_MAX];
 	int r = 0;
 
-	if (!nft || nft_ctx_buffer_error(nft) != 0 || nft_ctx_buffer_output(nft) != 0)
-		r = error_set(err, -ENOMEM, "nftables: no memory");
-	else if (nft_run_cmd_from_buffer(nft, commands) != 0)
+	if (!nft)
+		return error_set(err, -ENOMEM, "nftables: no memory");
+	if (nft_run_cmd_from_buffer(nft, commands) != 0)
 		r = error_set(err, -EOPNOTSUPP,
-			      "the kernel path's table cannot be set in nftables: %.*s",
-			      (int)strcspn(nft_ctx_get_error_buffer(nft), "\n"),
-			      nft_ctx_get_error_buffer(nft));
-	if (nft)
-		nft_ctx_free(nft);
+			      "the kernel path's table cannot be set in nftables: %s",
+			      nftables_said(nft, said));
+	nft_ctx_free(nft);
 	return r;
 }
 

@@ -23,13 +23,11 @@
 #include "kernel/forwarding.h"
 #include "kernel/upcall.h"
 
-/* What IPv6 has more of a header, and what a fragment has besides (RFC 8200 section 4.5). */
-#define HEADER_GROWTH 20
+/* What a fragment of IPv6 has besides (RFC 8200 section 4.5). */
 #define FRAGMENT_HEADER_BYTES 8
 
-/* Of links to clients, where there is none yet; and what every one has (RFC 8200 section 5). */
+/* Of links to clients, where there is none yet. */
 #define MTU_USUAL 1500
-#define MTU_LEAST 1280
 
 #define TURN_MS 1000
 #define SWEEP_TURNS 5
@@ -132,21 +130,21 @@ static void goes_on(void *context, const struct address *address)
 		client->sweep = path->sweep;
 }
 
-/* twalk(3) must not change the tree, so those that go are collected. */
-static __thread struct {
+/* A walk must not change the tree, so those that go are collected. */
+struct unused {
 	struct client *clients[256];
 	size_t count;
 	uint64_t before;
-} unused;
+};
 
-static void collect(const void *node, VISIT visit, int depth)
+static void collect(const void *node, VISIT visit, void *context)
 {
 	struct client *client = *(struct client *const *)node;
+	struct unused *unused = context;
 
-	(void)depth;
-	if ((visit == postorder || visit == leaf) && client->sweep < unused.before &&
-	    unused.count < sizeof(unused.clients) / sizeof(unused.clients[0]))
-		unused.clients[unused.count++] = client;
+	if ((visit == postorder || visit == leaf) && client->sweep < unused->before &&
+	    unused->count < sizeof(unused->clients) / sizeof(unused->clients[0]))
+		unused->clients[unused->count++] = client;
 }
 
 static void sweep(struct kernel_path *path)
@@ -154,12 +152,11 @@ static void sweep(struct kernel_path *path)
 	const struct flow_limits limits = { .now_ns = clock_now_ns(),
 					    .tcp_idle_ns = TCP_IDLE_NS,
 					    .udp_idle_ns = UDP_IDLE_NS };
+	struct unused unused = { .before = path->sweep };
 
 	path->sweep++;
 	translator_sweep(&path->translator, &limits, goes_on, path);
-	unused.count = 0;
-	unused.before = path->sweep - 1;
-	twalk(path->clients, collect);
+	twalk_r(path->clients, collect, &unused);
 	for (size_t i = 0; i < unused.count; i++) {
 		(void)tdelete(unused.clients[i], &path->clients, compare_clients);
 		forget_client(path, unused.clients[i]);
@@ -192,7 +189,7 @@ static uint32_t find_mtu(void)
 	uint32_t least = MTU_USUAL;
 
 	if (fd < 0 || getifaddrs(&list) < 0)
-		return MTU_LEAST;
+		return IPV6_MTU_LEAST;
 	for (const struct ifaddrs *entry = list; entry; entry = entry->ifa_next) {
 		struct ifreq link = { 0 };
 
@@ -203,7 +200,7 @@ static uint32_t find_mtu(void)
 			least = (uint32_t)link.ifr_mtu;
 	}
 	freeifaddrs(list);
-	return least > MTU_LEAST ? least : MTU_LEAST;
+	return least > IPV6_MTU_LEAST ? least : IPV6_MTU_LEAST;
 }
 
 static bool is_wanted(const struct rule *rule, const struct address *host)

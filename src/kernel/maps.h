@@ -15,6 +15,10 @@
 #include <linux/in6.h>
 #include <linux/types.h>
 
+/* What IPv6 has more of a header; and what every link of it carries (RFC 8200 section 5). */
+#define HEADER_GROWTH 20
+#define IPV6_MTU_LEAST 1280
+
 /* published: where clients can go. An entry for each address of the host's, of each port. */
 struct published_key {
 	struct in6_addr host;
@@ -49,8 +53,8 @@ struct client_value {
 };
 
 /*
- * flows6, flows4: what has been seen of a connection, in each direction. They are caches: a flow that
- * was evicted is made again from the other maps by its next packet.
+ * flows6, flows4: what has been seen of a connection, in each direction. They are caches: one that was
+ * evicted is made again from the other maps, by the client's next packet.
  */
 struct flow6_key {
 	struct in6_addr client, host;
@@ -123,7 +127,6 @@ enum translator_counter {
 	TRANSLATED_FROM_CLIENT,
 	TRANSLATED_TO_CLIENT,
 	TRANSLATED_ERRORS,
-	LEFT_TO_RELAY, /* what cannot be translated: extension headers, fragments */
 	LEFT_TO_STACK, /* answers that are too large in one piece, and fragments */
 	TRANSLATED_FRAGMENTS,
 	DENIED, /* by a rule's prefixes: the relay refuses them */

@@ -14,35 +14,32 @@
 #include "kernel/bpf_from_client.h"
 #include "kernel/bpf_to_client.h"
 
-INLINE __u8 is_icmp(struct __sk_buff *skb, __u32 offset, __u8 number)
+INLINE __u8 is_of(const struct __sk_buff *skb, __u16 ethertype)
 {
-	__u8 protocol = 0;
-
-	return bpf_skb_load_bytes(skb, offset, &protocol, 1) == 0 && protocol == number;
-}
-
-INLINE __u8 is_fragment(struct __sk_buff *skb, __u32 offset)
-{
-	__be16 field = 0;
-
-	return bpf_skb_load_bytes(skb, offset, &field, sizeof(field)) == 0 &&
-	       (field & bpf_htons(0x3fff));
+	return skb->protocol == bpf_htons(ethertype) && !skb->vlan_present;
 }
 
 INLINE int of_clients(struct __sk_buff *skb, __u32 network)
 {
-	if (is_icmp(skb, network + OFFSET_OF(struct ipv6hdr, nexthdr), IPPROTO_ICMPV6))
-		return error_from_client(skb, network);
-	return from_client(skb, network);
+	__u8 next = 0;
+
+	if (!is_of(skb, ETH_P_IPV6) ||
+	    bpf_skb_load_bytes(skb, network + OFFSET_OF(struct ipv6hdr, nexthdr), &next,
+			       sizeof(next)) < 0)
+		return TC_ACT_OK;
+	return next == IPPROTO_ICMPV6 ? error_from_client(skb, network) : from_client(skb, network);
 }
 
 INLINE int of_containers(struct __sk_buff *skb, __u32 network, int miss)
 {
-	if (is_icmp(skb, network + OFFSET_OF(struct iphdr, protocol), IPPROTO_ICMP))
+	struct iphdr ip;
+
+	if (!is_of(skb, ETH_P_IP) || bpf_skb_load_bytes(skb, network, &ip, sizeof(ip)) < 0)
+		return TC_ACT_OK;
+	if (ip.protocol == IPPROTO_ICMP)
 		return error_to_client(skb, network);
-	if (is_fragment(skb, network + OFFSET_OF(struct iphdr, frag_off)))
-		return fragment_to_client(skb, network, miss);
-	return to_client(skb, network, miss);
+	return is_fragment(&ip) ? fragment_to_client(skb, network, &ip, miss)
+				: to_client(skb, network, miss);
 }
 
 /* Ingress of a link to clients. */

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/filter.h"
@@ -171,18 +170,13 @@ int translator_attach_containers(struct translator *translator, uint32_t ifindex
 	return attach_link(translator, ifindex, translator->programs->progs.container_link);
 }
 
-static struct published_key key_of(enum protocol protocol, const struct address *host)
-{
-	return (struct published_key){ .host = in6_of(host),
-				       .port = htons(host->port),
-				       .protocol = number_of(protocol) };
-}
-
 int translator_publish(struct translator *translator, enum protocol protocol,
 		       const struct address *host, const struct address *container,
 		       const struct address *aim, uint32_t rule)
 {
-	struct published_key key = key_of(protocol, host);
+	struct published_key key = { .host = in6_of(host),
+				     .port = htons(host->port),
+				     .protocol = number_of(protocol) };
 	struct published value = { .target = ipv4_of(container->ip),
 				   .aim = ipv4_of(aim->ip),
 				   .target_port = htons(container->port),
@@ -191,14 +185,6 @@ int translator_publish(struct translator *translator, enum protocol protocol,
 
 	return bpf_map_update_elem(bpf_map__fd(translator->programs->maps.published), &key, &value,
 				   BPF_ANY);
-}
-
-int translator_withdraw(struct translator *translator, enum protocol protocol,
-			const struct address *host)
-{
-	struct published_key key = key_of(protocol, host);
-
-	return bpf_map_delete_elem(bpf_map__fd(translator->programs->maps.published), &key);
 }
 
 int translator_add_client(struct translator *translator, const struct address *client,
@@ -283,19 +269,4 @@ void translator_sweep(struct translator *translator, const struct flow_limits *l
 			goes_on(context, &client);
 		key = next;
 	}
-}
-
-uint64_t translator_count(const struct translator *translator, enum translator_counter which)
-{
-	int processors = libbpf_num_possible_cpus();
-	uint32_t key = which;
-	uint64_t sum = 0,
-		 *values = calloc(processors > 0 ? (size_t)processors : 1, sizeof(*values));
-
-	if (values && bpf_map_lookup_elem(bpf_map__fd(translator->programs->maps.counters), &key,
-					  values) == 0)
-		for (int i = 0; i < processors; i++)
-			sum += values[i];
-	free(values);
-	return sum;
 }

@@ -65,8 +65,6 @@ int translator_attach_containers(struct translator *translator, uint32_t ifindex
 int translator_publish(struct translator *translator, enum protocol protocol,
 		       const struct address *host, const struct address *container,
 		       const struct address *aim, uint32_t rule);
-int translator_withdraw(struct translator *translator, enum protocol protocol,
-			const struct address *host);
 
 int translator_add_client(struct translator *translator, const struct address *client,
 			  const struct address *pseudo);
@@ -85,7 +83,5 @@ struct flow_limits {
 };
 void translator_sweep(struct translator *translator, const struct flow_limits *limits,
 		      void (*goes_on)(void *context, const struct address *client), void *context);
-
-uint64_t translator_count(const struct translator *translator, enum translator_counter which);
 
 #endif

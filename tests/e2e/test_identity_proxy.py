@@ -24,6 +24,9 @@ pytestmark = pytest.mark.timeout(120)
 
 WITH_TLVS = {"proxy_tlvs": "crc32c,unique-id"}
 UNIQUE_ID = r"[0-9a-f]{16}-[0-9a-f]+"
+each_header = pytest.mark.parametrize(
+    ("version", "tlvs"), [("proxy-v1", {}), ("proxy-v2", {}), ("proxy-v2", WITH_TLVS)]
+)
 
 
 def test_proxy_v1_comes_first(site: Site, site_daemon: SiteDaemon) -> None:
@@ -184,9 +187,7 @@ def nginx(
 
 
 @needs("nginx")
-@pytest.mark.parametrize(
-    ("version", "tlvs"), [("proxy-v1", {}), ("proxy-v2", {}), ("proxy-v2", WITH_TLVS)]
-)
+@each_header
 def test_nginx_reads_our_headers(
     site: Site, site_daemon: SiteDaemon, tmp_path: Path, version: str, tlvs: dict[str, str]
 ) -> None:
@@ -243,9 +244,7 @@ def captured(place: Place, capture: Path) -> Iterator[None]:
 
 
 @needs("tshark")
-@pytest.mark.parametrize(
-    ("version", "tlvs"), [("proxy-v1", {}), ("proxy-v2", {}), ("proxy-v2", WITH_TLVS)]
-)
+@each_header
 def test_tshark_reads_our_headers(
     site: Site, site_daemon: SiteDaemon, tmp_path: Path, version: str, tlvs: dict[str, str]
 ) -> None:

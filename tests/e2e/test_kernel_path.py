@@ -6,7 +6,6 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from lab.backend import TcpBackend, UdpBackend, read_all, tell_peer
 from lab.netns import CLIENT_IP6, HOST_IP6, Namespace, Place
 from lab.publish import FAIRLEAD, Publish
 from lab.site import BOX, NEIGHBOUR_IP6, Site
+from lab.transfer import check_transfer
 from lab.wait import wait_until
 
 pytest_plugins = ["lab.site_fixtures"]
@@ -73,11 +73,6 @@ def of_ours(site: Site) -> list[str]:
     return found
 
 
-def send_all(session: socket.socket, data: bytes) -> None:
-    session.sendall(data)
-    session.shutdown(socket.SHUT_WR)
-
-
 def test_the_container_sees_the_client(site: Site, publish: Start) -> None:
     it = publish("8080:80", "5353:53/udp")
     seen = []
@@ -102,30 +97,9 @@ def test_the_container_sees_the_client(site: Site, publish: Start) -> None:
     assert NOTHING_BY_RELAY.match(it.stop()[-1])
 
 
-def check_transfer(site: Site, connect: Callable[[], socket.socket], count: int) -> None:
-    """Other bytes each way, at the same time, up to the end."""
-    asked, answered = Random(1).randbytes(count), Random(2).randbytes(count)
-    came: list[bytes] = []
-
-    def serve(session: socket.socket) -> None:
-        sender = threading.Thread(target=send_all, args=(session, answered), daemon=True)
-        sender.start()
-        came.append(read_all(session))
-        sender.join(20)
-
-    with TcpBackend(site.box.net, 80, serve), connect() as client:
-        sender = threading.Thread(target=send_all, args=(client, asked), daemon=True)
-        sender.start()
-        got = read_all(client)
-        sender.join(20)
-    assert got == answered
-    wait_until(lambda: came, "the container to have read to the end")
-    assert came == [asked]
-
-
 def test_every_byte_comes_both_ways(site: Site, publish: Start) -> None:
     it = publish("8080:80")
-    check_transfer(site, lambda: site.connect(8080), 20_000_000)
+    check_transfer(site.box.net, 80, lambda: site.connect(8080), 20_000_000, 20_000_000)
     assert NOTHING_BY_RELAY.match(it.stop()[-1])
 
 
@@ -166,7 +140,8 @@ def narrow_path(site: Site, mtu: int) -> Iterator[Namespace]:
 def test_a_narrow_path_is_found_out(site: Site, forwarding: None, publish: Start, mtu: int) -> None:
     with narrow_path(site, mtu) as client:
         it = publish("8080:80")
-        check_transfer(site, lambda: client.connect("2001:db8:7::2", 8080), 3_000_000)
+        connect = lambda: client.connect("2001:db8:7::2", 8080)  # noqa: E731
+        check_transfer(site.box.net, 80, connect, 3_000_000, 3_000_000)
         assert NOTHING_BY_RELAY.match(it.stop()[-1])
 
 
@@ -175,7 +150,7 @@ def test_a_narrow_link_to_the_container_is_told(site: Site, publish: Start) -> N
     site.host.run("ip", "link", "set", "box0", "mtu", "1300")
     try:
         it = publish("8080:80")
-        check_transfer(site, lambda: site.connect(8080), 3_000_000)
+        check_transfer(site.box.net, 80, lambda: site.connect(8080), 3_000_000, 3_000_000)
         assert NOTHING_BY_RELAY.match(it.stop()[-1])
     finally:
         site.host.run("ip", "link", "set", "box0", "mtu", "1500")

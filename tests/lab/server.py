@@ -18,7 +18,11 @@ SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 def needs(*programs: str | Path) -> pytest.MarkDecorator:
     """Skips a test where one of these is not installed."""
-    missing = [str(it) for it in programs if not shutil.which(it, path=SYSTEM_PATH) and not Path(it).exists()]
+    missing = [
+        str(it)
+        for it in programs
+        if not shutil.which(it, path=SYSTEM_PATH) and not Path(it).exists()
+    ]
     return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
