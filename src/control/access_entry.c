@@ -28,7 +28,7 @@ char *access_entry_text(const struct access_entry *entry, const struct timespec 
 	char *line = NULL;
 	int length = asprintf(&line,
 			      "%s %s %s %s %s %s in=%" PRIu64 " out=%" PRIu64
-			      " duration=%.3f end=%s%s%s%s%s",
+			      " duration=%.3f end=%s%s%s%s%s%s",
 			      timestamp_format(when, time), protocol_name(entry->rule.protocol),
 			      address_text(&session->client, client),
 			      address_text(&session->host, host),
@@ -38,7 +38,8 @@ char *access_entry_text(const struct access_entry *entry, const struct timespec 
 			      end_reason_name(entry->end.reason),
 			      entry->rule.name[0] ? " rule=" : "", entry->rule.name,
 			      is_announced ? " announcer=" : "",
-			      is_announced ? address_format(&session->announcer, announcer) : "");
+			      is_announced ? address_format(&session->announcer, announcer) : "",
+			      session->by_kernel ? " path=kernel" : "");
 
 	return length < 0 ? NULL : line;
 }
@@ -48,7 +49,7 @@ json_t *access_entry_json(const struct access_entry *entry)
 	const struct session *session = &entry->end.session;
 	char id[RULE_ID_MAX];
 
-	return json_pack("{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:o*, s:I, s:I, s:f, s:s}",
+	return json_pack("{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:o*, s:I, s:I, s:f, s:s, s:s}",
 			 "id", (json_int_t)session->id, "protocol",
 			 protocol_name(entry->rule.protocol), "rule",
 			 rule_label_id(&entry->rule, id), "name",
@@ -58,7 +59,8 @@ json_t *access_entry_json(const struct access_entry *entry)
 			 shown_address(&session->container), "announcer", shown_announcer(session),
 			 "in_bytes", (json_int_t)session->in_bytes, "out_bytes",
 			 (json_int_t)session->out_bytes, "duration_s", seconds(&entry->end), "end",
-			 end_reason_name(entry->end.reason));
+			 end_reason_name(entry->end.reason), "path",
+			 session->by_kernel ? "kernel" : "relay");
 }
 
 /* The time stands in front. */

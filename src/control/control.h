@@ -20,6 +20,7 @@
 #include "publish/publisher.h"
 
 struct access_log;
+struct kernel_path;
 struct rules;
 
 struct control {
@@ -29,6 +30,7 @@ struct control {
 	struct events events;
 	struct history history;
 	struct identities *identities;
+	struct kernel_path *kernel_path;
 	struct rules *rules; /* the loop's thread's own */
 	struct access_log *access_log;
 	const char *version, *commit;

@@ -159,6 +159,8 @@ void handle_session_end(const struct request *request, struct answer *answer)
 
 	if (text_parse_number(request->id, strlen(request->id), INT64_MAX, &ending.id) == 0)
 		control_call(ending.control, call_end, &ending);
+	if (!ending.found && ending.id > 0)
+		ending.found = kernel_path_end_session(ending.control->kernel_path, ending.id);
 	if (!ending.found) {
 		answer_error(answer, 404, "there is no session %.40s", request->id);
 		return;

@@ -94,6 +94,54 @@ static void write_identities(FILE *out, const struct control *control)
 	       (double)counts.store_errors_total);
 }
 
+static void write_packets(FILE *out, const struct ports_shown *shown)
+{
+	char labels[LABELS_MAX];
+
+	head(out, "kernel_packets_total", "counter",
+	     "Packets of the kernel path, from clients (in) and to them (out)");
+	for (size_t i = 0; i < shown->count; i++) {
+		const struct kernel_path_state *state = &shown->ports[i].by_kernel;
+
+		if (shown->ports[i].rule.identity.path == PATH_RELAY || state->in_packets == 0)
+			continue;
+		(void)labels_of(&shown->ports[i], labels);
+		(void)fprintf(out,
+			      "fairlead_kernel_packets_total{%s,direction=\"in\"} %" PRIu64 "\n"
+			      "fairlead_kernel_packets_total{%s,direction=\"out\"} %" PRIu64 "\n",
+			      labels, state->in_packets, labels, state->out_packets);
+	}
+}
+
+/* None while no rule wants the kernel path. */
+static void write_kernel_path(FILE *out, const struct control *control,
+			      const struct ports_shown *shown)
+{
+	struct kernel_path_counts counts;
+
+	kernel_path_count(control->kernel_path, &counts);
+	if (!counts.is_open)
+		return;
+	number(out, "kernel_flows", "gauge", "Sessions that the kernel carries",
+	       (double)counts.flows);
+	head(out, "kernel_events_total", "counter",
+	     "What the translating programs met besides packets of known sessions");
+#define EVENT(name, counter)                                                                 \
+	(void)fprintf(out, "fairlead_kernel_events_total{event=\"" name "\"} %" PRIu64 "\n", \
+		      counts.packets[counter])
+	EVENT("new-client", UPCALLS);
+	EVENT("new-client-lost", UPCALLS_LOST);
+	EVENT("denied", DENIED);
+	EVENT("left-to-relay", LEFT_TO_RELAY);
+	EVENT("too-large", LEFT_TO_STACK);
+	EVENT("icmp-error", TRANSLATED_ERRORS);
+	EVENT("fragment", TRANSLATED_FRAGMENTS);
+	EVENT("stray", DROPPED_STRAY);
+	EVENT("failed", DROPPED_FAILED);
+#undef EVENT
+	write_packets(out, shown);
+}
+
 static void write_rules(FILE *out, const struct ports_shown *shown)
 {
 	char labels[LABELS_MAX];
@@ -227,6 +275,7 @@ void handle_metrics(const struct request *request, struct answer *answer)
 	}
 	write_daemon(out, control, &shown);
 	write_identities(out, control);
+	write_kernel_path(out, control, &shown);
 	write_rules(out, &shown);
 	write_counters(out, &shown);
 	write_ends(out, &shown);

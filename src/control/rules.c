@@ -104,6 +104,12 @@ static void take_out(struct rules *rules, const struct published_port *port)
 		(rules->count - place) * sizeof(struct published_port *));
 }
 
+static void tell_changed(const struct rules *rules)
+{
+	if (rules->observer.changed)
+		rules->observer.changed(rules->observer.context);
+}
+
 static void tell(struct rules *rules, const char *action, const struct rule *rule)
 {
 	if (events_are_wanted(rules->events, EVENT_RULE))
@@ -294,8 +300,10 @@ static int carry_out(struct change *change, struct error *err)
 		if (r < 0)
 			undo(change);
 	}
-	if (r == 0)
+	if (r == 0) {
 		commit(change);
+		tell_changed(change->rules);
+	}
 	return r;
 }
 
@@ -359,6 +367,7 @@ struct published_port *rules_adopt(struct rules *rules, const struct rule *rule,
 	if (port) {
 		insert(rules, port);
 		tell(rules, "add", &port->rule);
+		tell_changed(rules);
 	}
 	return port;
 }
@@ -372,4 +381,5 @@ void rules_remove(struct rules *rules, struct published_port *port, uint64_t dra
 		publisher_drain(rules->publisher, port, drain_ns);
 	else
 		publisher_remove(rules->publisher, port);
+	tell_changed(rules);
 }

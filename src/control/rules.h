@@ -20,12 +20,19 @@ struct rules_keeper {
 	void *context;
 };
 
+/* Who wants to know that rules have changed. On the loop's thread; changed may be NULL. */
+struct rules_observer {
+	void (*changed)(void *context);
+	void *context;
+};
+
 struct rules {
 	struct publisher *publisher;
 	struct events *events;
 	struct published_port **ports; /* sorted by key */
 	size_t count, room;
 	struct rules_keeper keeper;
+	struct rules_observer observer; /* the owner sets it */
 };
 
 /* What a change did. */

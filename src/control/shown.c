@@ -43,6 +43,11 @@ json_t *shown_port(const struct port_shown *port)
 
 	(void)json_object_set_new(object, "state",
 				  json_string(port->paused ? "waiting" : "listening"));
+	(void)json_object_set_new(object, "carried_by",
+				  json_string(port->by_kernel.is_carried ? "kernel" : "relay"));
+	if (port->rule.identity.path != PATH_RELAY && !port->by_kernel.is_carried)
+		(void)json_object_set_new(object, "carried_why",
+					  json_string(port->by_kernel.obstacle.text));
 	(void)json_object_set_new(object, "counters", shown_counts(&port->counts));
 	return object;
 }
@@ -92,8 +97,7 @@ json_t *shown_session(const struct session_shown *shown, uint64_t offset_ns, uin
 	char id[RULE_ID_MAX], time[TIMESTAMP_MAX], kinds[IDENTITY_TEXT_MAX];
 	uint64_t age_ms = now_ns > session->started_ns ? (now_ns - session->started_ns) / NS_PER_MS
 						       : 0;
-
-	return json_pack(
+	json_t *object = json_pack(
 		"{s:I, s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:o*, s:s, s:s, s:f, s:I, s:I, s:I, s:I, "
 		"s:s, s:s}",
 		"id", (json_int_t)session->id, "protocol", protocol_name(shown->rule.protocol),
@@ -106,5 +110,12 @@ json_t *shown_session(const struct session_shown *shown, uint64_t offset_ns, uin
 		"in_bytes", (json_int_t)session->in_bytes, "out_bytes",
 		(json_int_t)session->out_bytes, "in_bytes_s", (json_int_t)session->in_bytes_s,
 		"out_bytes_s", (json_int_t)session->out_bytes_s, "identity",
-		kinds_text(shown->rule.identity_kinds, kinds), "path", "relay");
+		kinds_text(shown->rule.identity_kinds, kinds), "path",
+		session->by_kernel ? "kernel" : "relay");
+	if (object && session->by_kernel)
+		(void)json_object_update_new(object, json_pack("{s:I, s:I}", "in_packets",
+							       (json_int_t)session->in_packets,
+							       "out_packets",
+							       (json_int_t)session->out_packets));
+	return object;
 }

@@ -133,6 +133,22 @@ static int make_room(void **array, size_t *room, size_t count, size_t more, size
 	return 0;
 }
 
+/* What the kernel has carried of them, which is not the loop's business. */
+static void add_kernel(struct control *control, struct ports_shown *shown)
+{
+	for (size_t i = 0; i < shown->count; i++) {
+		struct port_shown *port = &shown->ports[i];
+
+		port->by_kernel.is_carried = false;
+		if (port->rule.identity.path == PATH_RELAY)
+			continue;
+		if (kernel_path_describe(control->kernel_path, &port->rule, &port->by_kernel))
+			relay_counts_add(&port->counts, &port->by_kernel.counts);
+		else
+			error_set(&port->by_kernel.obstacle, -EAGAIN, "it is being set up");
+	}
+}
+
 int snapshot_ports(struct control *control, struct ports_shown *ret)
 {
 	struct ports_shown shown = { .ports = NULL };
@@ -147,6 +163,7 @@ int snapshot_ports(struct control *control, struct ports_shown *ret)
 		}
 		control_call(control, call_copy_piece, &copying);
 	} while (copying.more);
+	add_kernel(control, &shown);
 	*ret = shown;
 	return 0;
 }
@@ -166,6 +183,7 @@ struct listing {
 	struct sessions_shown *shown;
 	size_t room;
 	struct progress progress;
+	bool out_of_memory;
 };
 
 /* Nobody changes it while a relay is being asked. */
@@ -179,16 +197,21 @@ static bool matches_rule(const struct rule *rule, const char *wanted)
 	return !wanted || strcmp(wanted, rule->name) == 0 || rule_has_id(rule, wanted);
 }
 
-static bool wants(void *context, const struct session *session)
+static bool matches(const struct session_filter *filter, const struct session *session,
+		    const struct rule *rule)
 {
-	const struct listing *listing = context;
-	const struct session_filter *filter = listing->filter;
-
-	return (filter->protocol < 0 || (int)session->route->protocol == filter->protocol) &&
+	return (filter->protocol < 0 || (int)rule->protocol == filter->protocol) &&
 	       (filter->state < 0 || (int)session->state == filter->state) &&
 	       (filter->client.family == AF_UNSPEC ||
 		prefix_contains(&filter->client, &session->client)) &&
-	       matches_rule(rule_of(session), filter->rule);
+	       matches_rule(rule, filter->rule);
+}
+
+static bool wants(void *context, const struct session *session)
+{
+	const struct listing *listing = context;
+
+	return matches(listing->filter, session, rule_of(session));
 }
 
 static bool take(void *context, const struct session *session)
@@ -249,6 +272,24 @@ static void sort_sessions(struct sessions_shown *shown)
 	shown->count = kept;
 }
 
+static void take_of_kernel(void *context, const struct session *session,
+			   const struct kernel_rule *rule)
+{
+	struct listing *listing = context;
+	struct sessions_shown *shown = listing->shown;
+
+	if (listing->out_of_memory || !matches(listing->filter, session, &rule->rule))
+		return;
+	if (make_room((void **)&shown->sessions, &listing->room, shown->count, 1,
+		      sizeof(shown->sessions[0])) < 0) {
+		listing->out_of_memory = true;
+		return;
+	}
+	shown->sessions[shown->count].session = *session;
+	rule_label(&rule->rule, &shown->sessions[shown->count].rule);
+	shown->count++;
+}
+
 int snapshot_sessions(struct control *control, const struct session_filter *filter,
 		      struct sessions_shown *ret)
 {
@@ -264,6 +305,11 @@ int snapshot_sessions(struct control *control, const struct session_filter *filt
 		}
 		control_call(control, call_list_piece, &listing);
 	} while (listing.progress.more);
+	kernel_path_list(control->kernel_path, take_of_kernel, &listing);
+	if (listing.out_of_memory) {
+		sessions_shown_free(&shown);
+		return -ENOMEM;
+	}
 	sort_sessions(&shown);
 	*ret = shown;
 	return 0;

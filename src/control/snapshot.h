@@ -9,12 +9,14 @@
 #define FAIRLEAD_CONTROL_SNAPSHOT_H
 
 #include "control/control.h"
+#include "kernel/kernel_path.h"
 #include "net/prefix.h"
 #include "relay/session.h"
 
 struct port_shown {
 	struct rule rule;
-	struct relay_counts counts;
+	struct relay_counts counts; /* by both paths */
+	struct kernel_path_state by_kernel;
 	bool paused; /* new clients wait, for lack of descriptors */
 };
 

@@ -200,6 +200,8 @@ static int introduce(void *context, const void *policy, const struct visitor *vi
 	ret->filter = NULL;
 	ret->lease = ret->bytes_count = 0;
 	ret->first_only = false;
+	if (!identity_admits(identity, &ret->client))
+		return -EACCES;
 	if (identity->kinds & IDENTITY_PSEUDO_IPV4)
 		r = add_source(introductions, ret);
 	if (r == 0 && (identity->kinds & (IDENTITY_PROXY_V1 | IDENTITY_PROXY_V2)))

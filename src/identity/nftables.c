@@ -1,8 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity/nftables.h"
 
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "identity/netlink.h"
+
+int nftables_find_table(uint8_t family, const char *name)
+{
+	char buffer[NETLINK_REQUEST_MAX];
+	void *header;
+	struct nlmsghdr *request = netlink_begin(buffer,
+						 (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE,
+						 NLM_F_ACK, sizeof(struct nfgenmsg), &header);
+
+	((struct nfgenmsg *)header)->nfgen_family = family;
+	mnl_attr_put_strz(request, NFTA_TABLE_NAME, name);
+	return netlink_ask(NETLINK_NETFILTER, request, NULL, NULL);
+}
 
 struct nft_ctx *nftables_new(void)
 {

@@ -8,12 +8,9 @@
 
 #include <errno.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "identity/netlink.h"
 #include "identity/nftables.h"
 
 #define COMMANDS_MAX 2048
@@ -63,20 +60,6 @@
 	"    drop\n"                                                        \
 	"  }\n"
 
-/* Asks the kernel for the table. Returns 0, -ENOENT, or what else it says. */
-static int find_table(void)
-{
-	char buffer[NETLINK_REQUEST_MAX];
-	void *header;
-	struct nlmsghdr *request = netlink_begin(buffer,
-						 (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE,
-						 NLM_F_ACK, sizeof(struct nfgenmsg), &header);
-
-	((struct nfgenmsg *)header)->nfgen_family = NFPROTO_IPV4;
-	mnl_attr_put_strz(request, NFTA_TABLE_NAME, POOL_GUARD_TABLE);
-	return netlink_ask(NETLINK_NETFILTER, request, NULL, NULL);
-}
-
 static int cannot(int r, struct error *err)
 {
 	switch (r) {
@@ -113,7 +96,7 @@ static int failed(struct nft_ctx *nft, struct error *err)
 
 static int open_context(struct nft_ctx **ret, struct error *err)
 {
-	int r = find_table();
+	int r = nftables_find_table(NFPROTO_IPV4, POOL_GUARD_TABLE);
 
 	if (r < 0 && r != -ENOENT)
 		return cannot(r, err);
@@ -239,7 +222,7 @@ int pool_guard_check(struct pool_guard *guard, struct error *err)
 int pool_guard_remove(struct error *err)
 {
 	struct nft_ctx *nft = NULL;
-	int r = find_table();
+	int r = nftables_find_table(NFPROTO_IPV4, POOL_GUARD_TABLE);
 
 	if (r == -ENOENT)
 		return 0;

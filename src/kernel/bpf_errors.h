@@ -76,7 +76,7 @@ INLINE int error_to_ipv4(struct __sk_buff *skb, __u32 network, const struct erro
 			 const struct flow6_key *key, const struct flow6 *flow)
 {
 	__u32 icmp_bytes = bpf_ntohs(seen->ip.payload_len) - HEADER_GROWTH;
-	__be32 pseudo = flow->transit & ~transit_bit;
+	__be32 pseudo = pseudo_of(flow->transit);
 	struct error4 error = {
 		.ip = { .version = 4,
 			.ihl = 5,
@@ -234,12 +234,12 @@ INLINE int error_to_client(struct __sk_buff *skb, __u32 network)
 	struct flow4 *flow;
 
 	if (bpf_skb_load_bytes(skb, network, &seen, sizeof(seen)) < 0 || seen.ip.ihl != 5 ||
-	    seen.inner.ihl != 5 || !is_of_pool(seen.ip.daddr) ||
+	    seen.inner.ihl != 5 || !is_of_client(seen.ip.daddr) ||
 	    (seen.ip.frag_off | seen.inner.frag_off) & bpf_htons(0x1fff) ||
 	    (seen.inner.protocol != IPPROTO_TCP && seen.inner.protocol != IPPROTO_UDP) ||
 	    bpf_ntohs(seen.ip.tot_len) < sizeof(seen))
 		return TC_ACT_OK;
-	key.pseudo = seen.inner.saddr & ~transit_bit;
+	key.pseudo = pseudo_of(seen.inner.saddr);
 	key.target = seen.inner.daddr;
 	key.client_port = seen.ports.source;
 	key.target_port = seen.ports.destination;

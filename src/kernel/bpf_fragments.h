@@ -40,7 +40,7 @@ INLINE __u8 is_fragment(const struct iphdr *ip)
 INLINE __u8 see_fragment(struct __sk_buff *skb, __u32 network, const struct iphdr *ip,
 			 struct fragment_seen *ret)
 {
-	if (ip->ihl != 5 || !is_of_pool(ip->daddr) ||
+	if (ip->ihl != 5 || !is_of_client(ip->daddr) ||
 	    (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
 		return 0;
 	ret->ip = *ip;
@@ -52,7 +52,7 @@ INLINE __u8 see_fragment(struct __sk_buff *skb, __u32 network, const struct iphd
 /* The flow of it, or NULL. */
 INLINE struct flow4 *find_flow_of(const struct fragment_seen *seen)
 {
-	struct fragment_key key = { .pseudo = seen->ip.daddr & ~transit_bit,
+	struct fragment_key key = { .pseudo = pseudo_of(seen->ip.daddr),
 				    .target = seen->ip.saddr,
 				    .id = seen->ip.id,
 				    .protocol = seen->ip.protocol };
@@ -131,9 +131,9 @@ INLINE int fragment_to_client(struct __sk_buff *skb, __u32 network, const struct
 	flow = find_flow_of(&seen);
 	if (!flow)
 		return miss;
-	if (!(seen.ip.daddr & transit_bit))
+	if (!is_transit(seen.ip.daddr))
 		return leave_to_stack(skb, network, seen.ip.daddr);
-	count_packet(skb, flow, now_ns);
+	count_packet(skb, flow, now_ns, bpf_ntohs(ip->tot_len) - sizeof(*ip));
 	find_way(skb, flow, now_ns, &way);
 	return leave_by(&way,
 			way.ifindex != 0 && fragment_to_ipv6(skb, network, &seen, flow, &way) == 0,

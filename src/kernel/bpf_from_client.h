@@ -69,10 +69,17 @@ INLINE int call_up(struct __sk_buff *skb, __u32 network)
 	return TC_ACT_SHOT;
 }
 
-/* What answers need to find back. */
-INLINE void add_answers(const struct flow6_key *key, const struct flow6 *flow)
+/* A client may use one port towards two of the host's: the container could not tell them apart. */
+INLINE __u8 is_taken(const struct flow4 *answers, const struct flow6_key *key)
 {
-	struct flow4_key back = { .pseudo = flow->transit & ~transit_bit,
+	return answers && !(answers->state & (FLOW_RESET | FLOW_TARGET_ENDED | FLOW_STOPPED)) &&
+	       (answers->host_port != key->host_port || !is_same_in6(&answers->host, &key->host));
+}
+
+/* What answers need to find back. */
+INLINE int add_answers(const struct flow6_key *key, const struct flow6 *flow)
+{
+	struct flow4_key back = { .pseudo = pseudo_of(flow->transit),
 				  .target = flow->target,
 				  .client_port = key->client_port,
 				  .target_port = flow->target_port,
@@ -83,24 +90,27 @@ INLINE void add_answers(const struct flow6_key *key, const struct flow6 *flow)
 
 	answers.adjust = sum_change((__u64)back.pseudo + flow->target + flow->target_port,
 				    sum_in6(&key->client) + sum_in6(&key->host) + key->host_port);
-	bpf_map_update_elem(&flows4, &back, &answers, BPF_ANY);
+	if (is_taken(bpf_map_lookup_elem(&flows4, &back), key))
+		return -1;
+	return (int)bpf_map_update_elem(&flows4, &back, &answers, BPF_ANY);
 }
 
 INLINE struct flow6 *add_flow(const struct flow6_key *key, const struct published *published_here,
 			      __be32 pseudo)
 {
 	struct flow6 flow = { .begun_ns = bpf_ktime_get_coarse_ns(),
-			      .transit = pseudo | transit_bit,
+			      .transit = transit_of(pseudo),
 			      .aim = published_here->aim,
 			      .target = published_here->target,
-			      .target_port = published_here->target_port,
-			      .rule = published_here->rule };
+			      .target_port = published_here->target_port };
 
 	flow.adjust = sum_change(sum_in6(&key->client) + sum_in6(&key->host) + key->host_port,
 				 (__u64)flow.transit + flow.aim + flow.target_port);
-	bpf_map_update_elem(&flows6, key, &flow, BPF_ANY);
-	add_answers(key, &flow);
-	return bpf_map_lookup_elem(&flows6, key);
+	if (bpf_map_update_elem(&flows6, key, &flow, BPF_ANY) == 0 && add_answers(key, &flow) == 0)
+		return bpf_map_lookup_elem(&flows6, key);
+	bpf_map_delete_elem(&flows6, key);
+	count(LEFT_TO_RELAY);
+	return NULL;
 }
 
 /* For a packet of no flow that is known. NULL: *ret_verdict is what becomes of it. */
@@ -133,6 +143,7 @@ INLINE struct flow6 *begin(struct __sk_buff *skb, __u32 network, const struct fl
 struct seen6 {
 	struct flow6_key key;
 	__u16 payload_bytes; /* behind the IPv6 header */
+	__u16 header_bytes;  /* of these, that of TCP or UDP */
 	__u8 traffic_class, hop_limit;
 	__u8 begins; /* UDP, and SYN without ACK */
 	__u8 ends;   /* enum flow_state */
@@ -161,10 +172,12 @@ INLINE __u8 see(struct __sk_buff *skb, __u32 network, struct seen6 *ret)
 	ret->hop_limit = packet->ip.hop_limit;
 	ret->begins = 1;
 	ret->ends = 0;
+	ret->header_bytes = sizeof(struct udphdr);
 	if (protocol == IPPROTO_UDP)
 		return 1;
 	if ((void *)(tcp + 1) > end)
 		return 0;
+	ret->header_bytes = tcp->doff * 4;
 	ret->begins = tcp->syn && !tcp->ack;
 	ret->ends = (tcp->fin ? FLOW_CLIENT_ENDED : 0) | (tcp->rst ? FLOW_RESET : 0);
 	return 1;
@@ -222,6 +235,17 @@ INLINE int part(struct __sk_buff *skb, __u32 network)
 	return (int)bpf_redirect(outside_ifindex, 0);
 }
 
+INLINE void count_from_client(const struct __sk_buff *skb, const struct seen6 *seen,
+			      struct flow6 *flow)
+{
+	flow->packets += skb->gso_segs > 1 ? skb->gso_segs : 1;
+	if (seen->payload_bytes > seen->header_bytes)
+		flow->bytes += seen->payload_bytes - seen->header_bytes;
+	flow->seen_ns = bpf_ktime_get_coarse_ns();
+	if (seen->ends)
+		flow->state |= seen->ends;
+}
+
 INLINE int from_client(struct __sk_buff *skb, __u32 network)
 {
 	struct seen6 seen = {};
@@ -238,11 +262,9 @@ INLINE int from_client(struct __sk_buff *skb, __u32 network)
 	}
 	if (seen.key.protocol == IPPROTO_UDP && skb->gso_size > 0)
 		return part(skb, network);
-	flow->packets++;
-	flow->bytes += skb->len;
-	flow->seen_ns = bpf_ktime_get_coarse_ns();
-	if (seen.ends)
-		flow->state |= seen.ends;
+	if (flow->state & FLOW_STOPPED)
+		return TC_ACT_OK;
+	count_from_client(skb, &seen, flow);
 	return to_ipv4(skb, network, &seen, flow);
 }
 

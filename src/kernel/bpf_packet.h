@@ -75,6 +75,14 @@ INLINE __u64 sum_in6(const struct in6_addr *address)
 	       address->in6_u.u6_addr32[2] + address->in6_u.u6_addr32[3];
 }
 
+INLINE __u8 is_same_in6(const struct in6_addr *a, const struct in6_addr *b)
+{
+	return ((a->in6_u.u6_addr32[0] ^ b->in6_u.u6_addr32[0]) |
+		(a->in6_u.u6_addr32[1] ^ b->in6_u.u6_addr32[1]) |
+		(a->in6_u.u6_addr32[2] ^ b->in6_u.u6_addr32[2]) |
+		(a->in6_u.u6_addr32[3] ^ b->in6_u.u6_addr32[3])) == 0;
+}
+
 /* What is to be added to a sum in which the one takes the place of the other. */
 INLINE __u32 sum_change(__u64 before, __u64 after)
 {

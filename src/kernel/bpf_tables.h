@@ -9,18 +9,18 @@
 
 #include "kernel/maps.h"
 
-/* Not above what a host with many containers needs; flows are allocated at once, 100 bytes each. */
+/* Not above what a host with many containers needs; memory is taken as it is needed. */
 #define PUBLISHED_MAX 65536
 #define FILTERS_MAX 65536
 #define CLIENTS_MAX 1048576
-#define FLOWS_MAX 131072
+#define FLOWS_MAX 262144
 #define FRAGMENTED_MAX 4096 /* packets in fragments, on their way at the same time */
 #define UPCALL_RING_BYTES (1024 * 1024)
 
-const volatile __be32 pool, pool_mask; /* pseudo-IPv4 addresses; transit_bit is 0 in them */
-const volatile __be32 transit_bit;
-const volatile __u32 inside_ifindex;  /* the device to which the transit range is routed */
-const volatile __u32 outside_ifindex; /* its other end */
+const volatile __be32 pool, pool_mask; /* the network of pseudo-IPv4 addresses */
+const volatile __be32 transit;	       /* that of transit addresses, as long as the pool */
+const volatile __u32 inside_ifindex;   /* the device to which the transit range is routed */
+const volatile __u32 outside_ifindex;  /* its other end */
 const volatile __u8 inside_mac[ETH_ALEN];
 const volatile __u32 mtu_inside; /* of IPv4, for what then fits to the client */
 
@@ -49,15 +49,17 @@ struct {
 } clients SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FLOWS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct flow6_key);
 	__type(value, struct flow6);
 } flows6 SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FLOWS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct flow4_key);
 	__type(value, struct flow4);
 } flows4 SEC(".maps");
@@ -94,6 +96,27 @@ struct {
 	__type(key, __u32);
 	__type(value, struct piece);
 } pieces SEC(".maps");
+
+static __always_inline __be32 transit_of(__be32 address)
+{
+	return (address & ~pool_mask) | transit;
+}
+
+static __always_inline __be32 pseudo_of(__be32 address)
+{
+	return (address & ~pool_mask) | pool;
+}
+
+static __always_inline __u8 is_transit(__be32 address)
+{
+	return (address & pool_mask) == transit;
+}
+
+/* Of a client, in either network. */
+static __always_inline __u8 is_of_client(__be32 address)
+{
+	return is_transit(address) || (address & pool_mask) == pool;
+}
 
 static __always_inline void count(__u32 which)
 {

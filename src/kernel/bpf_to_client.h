@@ -17,17 +17,12 @@ struct seen4 {
 	struct flow4_key key;
 	__be32 daddr;	     /* the pseudo address, or the transit one */
 	__u16 payload_bytes; /* behind the IPv4 header */
-	__u16 header_bytes;  /* of these, TCP's */
+	__u16 header_bytes;  /* of these, that of TCP or UDP */
 	__u8 tos, ttl;
 	__u8 ends; /* enum flow_state */
 	__u8 has_no_checksum;
 	__u8 must_not_be_parted;
 };
-
-INLINE __u8 is_of_pool(__be32 address)
-{
-	return (address & pool_mask & ~transit_bit) == pool;
-}
 
 /* Returns false for what is not to be translated. */
 INLINE __u8 see4(struct __sk_buff *skb, __u32 network, struct seen4 *ret)
@@ -37,13 +32,13 @@ INLINE __u8 see4(struct __sk_buff *skb, __u32 network, struct seen4 *ret)
 	const struct tcphdr *tcp = (const void *)(ip + 1);
 	const struct udphdr *udp = (const void *)(ip + 1);
 
-	if ((void *)(udp + 1) > end || ip->ihl != 5 || !is_of_pool(ip->daddr) ||
+	if ((void *)(udp + 1) > end || ip->ihl != 5 || !is_of_client(ip->daddr) ||
 	    (ip->frag_off & bpf_htons(0x3fff)))
 		return 0;
 	if (ip->protocol != IPPROTO_UDP && ip->protocol != IPPROTO_TCP)
 		return 0;
 	ret->daddr = ip->daddr;
-	ret->key.pseudo = ip->daddr & ~transit_bit;
+	ret->key.pseudo = pseudo_of(ip->daddr);
 	ret->key.target = ip->saddr;
 	ret->key.client_port = udp->dest;
 	ret->key.target_port = udp->source;
@@ -53,6 +48,7 @@ INLINE __u8 see4(struct __sk_buff *skb, __u32 network, struct seen4 *ret)
 	ret->ttl = ip->ttl;
 	ret->must_not_be_parted = !!(ip->frag_off & bpf_htons(0x4000));
 	if (ip->protocol == IPPROTO_UDP) {
+		ret->header_bytes = sizeof(*udp);
 		ret->has_no_checksum = udp->check == 0;
 		return 1;
 	}
@@ -66,7 +62,7 @@ INLINE __u8 see4(struct __sk_buff *skb, __u32 network, struct seen4 *ret)
 /* Gives the packet the client's transit address, and lets the stack have it. */
 INLINE int leave_to_stack(struct __sk_buff *skb, __u32 network, __be32 before)
 {
-	const __be32 after = before | transit_bit;
+	const __be32 after = transit_of(before);
 
 	bpf_l3_csum_replace(skb, network + OFFSET_OF(struct iphdr, check), before, after,
 			    sizeof(after));
@@ -164,7 +160,7 @@ INLINE int to_ipv6(struct __sk_buff *skb, __u32 network, const struct seen4 *see
 				   .flow_lbl = { (seen->tos & 0xf) << 4 },
 				   .payload_len = bpf_htons(seen->payload_bytes),
 				   .nexthdr = seen->key.protocol,
-				   .hop_limit = seen->ttl,
+				   .hop_limit = seen->ttl - !is_transit(seen->daddr),
 				   .saddr = flow->host,
 				   .daddr = flow->client },
 			   .ports = { .source = flow->host_port,
@@ -182,10 +178,10 @@ INLINE int to_ipv6(struct __sk_buff *skb, __u32 network, const struct seen4 *see
 	return 0;
 }
 
-INLINE void count_packet(const struct __sk_buff *skb, struct flow4 *flow, __u64 now_ns)
+INLINE void count_packet(const struct __sk_buff *skb, struct flow4 *flow, __u64 now_ns, __u32 bytes)
 {
-	flow->packets++;
-	flow->bytes += skb->len;
+	flow->packets += skb->gso_segs > 1 ? skb->gso_segs : 1;
+	flow->bytes += bytes;
 	flow->seen_ns = now_ns;
 }
 
@@ -195,8 +191,12 @@ INLINE int send_to_client(struct __sk_buff *skb, __u32 network, const struct see
 	__u64 now_ns = bpf_ktime_get_coarse_ns();
 	struct way way;
 
-	count_packet(skb, flow, now_ns);
-	flow->state |= seen->ends;
+	count_packet(skb, flow, now_ns,
+		     seen->payload_bytes > seen->header_bytes
+			     ? seen->payload_bytes - seen->header_bytes
+			     : 0);
+	if (seen->ends)
+		flow->state |= seen->ends;
 	find_way(skb, flow, now_ns, &way);
 	return leave_by(&way, way.ifindex != 0 && to_ipv6(skb, network, seen, flow, &way) == 0,
 			TRANSLATED_TO_CLIENT);
@@ -220,7 +220,13 @@ INLINE int to_client(struct __sk_buff *skb, __u32 network, int miss)
 	if (seen.key.protocol == IPPROTO_UDP && skb->gso_size > 0)
 		return skb->ifindex == inside_ifindex ? TC_ACT_OK
 						      : (int)bpf_redirect(inside_ifindex, 0);
-	if (seen.daddr == seen.key.pseudo && is_too_large(skb, &seen))
+	if (flow->state & FLOW_STOPPED)
+		return miss;
+	if (is_transit(seen.daddr)) /* the stack has looked at it */
+		return send_to_client(skb, network, &seen, flow);
+	if (seen.ttl <= 1) /* the stack tells the container so */
+		return leave_to_stack(skb, network, seen.daddr);
+	if (is_too_large(skb, &seen))
 		return seen.must_not_be_parted ? tell_too_large(skb, network, &seen)
 					       : leave_to_stack(skb, network, seen.daddr);
 	return send_to_client(skb, network, &seen, flow);

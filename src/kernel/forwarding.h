@@ -9,6 +9,7 @@
 #define FAIRLEAD_KERNEL_FORWARDING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/error.h"
 #include "net/prefix.h"
@@ -19,12 +20,38 @@
  */
 bool forwarding_needs_aims(void);
 
-/* Sends what comes to the aim to the container. Returns 0 or -errno with a sentence. */
-int forwarding_add_aim(const struct address *aim, const struct address *container,
-		       struct error *err);
+/* Of a container, one of the transit range; the same at each start, but for rare collisions. */
+struct forwarding_aim {
+	struct address container, aim; /* port 0 */
+};
 
-/* `transit` has one bit more than the pool. Returns 0 or -errno with a sentence. */
-int forwarding_open(const struct prefix *pool, const struct prefix *transit, struct error *err);
-void forwarding_close(void);
+struct forwarding {
+	struct prefix pool, transit;
+	struct forwarding_aim *aims;
+	size_t aims_count;
+	bool is_set; /* the table is there, with all aims */
+};
+
+void forwarding_init(struct forwarding *forwarding, const struct prefix *pool,
+		     const struct prefix *transit);
+
+/* Takes the table away, unless it is to stay for the next run. */
+void forwarding_fini(struct forwarding *forwarding, bool keeps);
+
+/* An aim for a container, known to the host after forwarding_set(). Returns 0 or -ENOSPC. */
+int forwarding_aim_at(struct forwarding *forwarding, const struct address *container,
+		      struct address *ret);
+
+/*
+ * Makes the table, in place of one that is there and in one step. Returns 0 or -errno with a
+ * sentence.
+ */
+int forwarding_set(struct forwarding *forwarding, struct error *err);
+
+/* Whether it is still there. */
+bool forwarding_is_set(void);
+
+/* Takes away what a killed process has left. Returns how many tables. */
+int forwarding_cleanup(void);
 
 #endif

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "identity/netlink.h"
-#include "identity/pool_route.h"
 
 /* Made up, and local (IEEE 802: bit 1 of the first byte). */
 static const uint8_t inside_mac[ETH_ALEN] = { 0x02, 0xfa, 0x1e, 0xad, 0x00, 0x00 };
@@ -58,7 +57,7 @@ static int make_pair(uint32_t mtu)
 	return netlink_ask(NETLINK_ROUTE, request, NULL, NULL);
 }
 
-static int bring_up(uint32_t ifindex)
+static int bring_up(uint32_t ifindex, uint32_t mtu)
 {
 	char buffer[NETLINK_REQUEST_MAX];
 	struct ifinfomsg *header;
@@ -68,6 +67,7 @@ static int bring_up(uint32_t ifindex)
 	header->ifi_family = AF_UNSPEC;
 	header->ifi_index = (int)ifindex;
 	header->ifi_flags = header->ifi_change = IFF_UP;
+	mnl_attr_put_u32(request, IFLA_MTU, mtu);
 	return netlink_ask(NETLINK_ROUTE, request, NULL, NULL);
 }
 
@@ -94,7 +94,7 @@ static int add_route(const struct prefix *transit, uint32_t ifindex)
 	header->rtm_family = AF_INET;
 	header->rtm_dst_len = transit->length;
 	header->rtm_table = RT_TABLE_MAIN;
-	header->rtm_protocol = POOL_ROUTE_PROTOCOL;
+	header->rtm_protocol = INSIDE_ROUTE_PROTOCOL;
 	header->rtm_scope = RT_SCOPE_LINK;
 	header->rtm_type = RTN_UNICAST;
 	mnl_attr_put(request, RTA_DST, 4, transit->ip);
@@ -139,7 +139,8 @@ static int set_options(void)
 	return 0;
 }
 
-static int set_up(struct inside *inside, const struct prefix *transit, struct error *err)
+/* Each step may have been done by an earlier run. */
+static int set_up(struct inside *inside, uint32_t mtu, struct error *err)
 {
 	int r = set_options();
 
@@ -149,16 +150,25 @@ static int set_up(struct inside *inside, const struct prefix *transit, struct er
 	inside->outside_ifindex = if_nametoindex(OUTSIDE_DEVICE);
 	memcpy(inside->mac, inside_mac, ETH_ALEN);
 	memcpy(inside->outside_mac, outside_mac, ETH_ALEN);
-	r = bring_up(inside->ifindex);
+	r = bring_up(inside->ifindex, mtu);
 	if (r == 0)
-		r = bring_up(inside->outside_ifindex);
-	if (r == 0)
-		r = add_route(transit, inside->ifindex);
-	return r < 0 ? cannot(r, "the route of its transit addresses", err) : 0;
+		r = bring_up(inside->outside_ifindex, mtu);
+	if (r < 0)
+		return cannot(r, "the devices " INSIDE_DEVICE " and " OUTSIDE_DEVICE, err);
+	return 0;
 }
 
-int inside_open(struct inside *inside, const struct prefix *transit, uint32_t mtu,
-		struct error *err)
+/* Whether the route is there is what tells that an earlier run had the same range. */
+static bool is_there(const struct prefix *transit)
+{
+	uint32_t ifindex = if_nametoindex(INSIDE_DEVICE);
+
+	return ifindex > 0 && if_nametoindex(OUTSIDE_DEVICE) > 0 &&
+	       add_route(transit, ifindex) == -EEXIST;
+}
+
+static int make_anew(const struct prefix *transit, uint32_t mtu, struct inside *inside,
+		     struct error *err)
 {
 	int r = remove_pair();
 
@@ -166,13 +176,27 @@ int inside_open(struct inside *inside, const struct prefix *transit, uint32_t mt
 		r = make_pair(mtu);
 	if (r < 0)
 		return cannot(r, "the devices " INSIDE_DEVICE " and " OUTSIDE_DEVICE, err);
-	r = set_up(inside, transit, err);
+	r = set_up(inside, mtu, err);
 	if (r < 0)
-		inside_close();
+		return r;
+	r = add_route(transit, inside->ifindex);
+	return r < 0 ? cannot(r, "the route of its transit addresses", err) : 0;
+}
+
+int inside_open(struct inside *inside, const struct prefix *transit, uint32_t mtu,
+		struct error *err)
+{
+	int r;
+
+	if (is_there(transit) && set_up(inside, mtu, err) == 0)
+		return 0;
+	r = make_anew(transit, mtu, inside, err);
+	if (r < 0)
+		(void)inside_close();
 	return r;
 }
 
-void inside_close(void)
+int inside_close(void)
 {
-	(void)remove_pair();
+	return remove_pair();
 }

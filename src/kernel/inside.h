@@ -21,14 +21,18 @@ struct inside {
 	uint8_t mac[ETH_ALEN], outside_mac[ETH_ALEN];
 };
 
+/* What made the route of the transit range (rtm_protocol), and nobody else of rt_protos. */
+#define INSIDE_ROUTE_PROTOCOL 71
+
 /*
- * Makes them, in place of those that an earlier run has left. The MTU is that of IPv4, for what then
- * fits to clients. Returns 0 or -errno with a sentence.
+ * Makes them, or takes over those that an earlier run has left for the same range, through which
+ * connections may be going. The MTU is that of IPv4, for what then fits to clients. Returns 0 or
+ * -errno with a sentence.
  */
 int inside_open(struct inside *inside, const struct prefix *transit, uint32_t mtu,
 		struct error *err);
 
-/* Takes them away, and with them their route and whatever is attached to them. */
-void inside_close(void);
+/* Takes them away, and with them their route and whatever is attached to them. Returns 0 or -errno. */
+int inside_close(void);
 
 #endif

@@ -4,7 +4,9 @@
  * and no socket of ours sees them. Rules that take it are published by the relay, too, which serves
  * whoever cannot be carried so: clients of this host, and those that a rule denies.
  *
- * One thread does what there is to do; each client's first packet comes to it.
+ * One thread does what there is to do: it gets each client's first packet, reads now and then what
+ * the kernel has carried, and follows the host's addresses. What it needs of the host is there while
+ * there is a rule for it. Functions are for any thread, unless they say otherwise.
  */
 #ifndef FAIRLEAD_KERNEL_KERNEL_PATH_H
 #define FAIRLEAD_KERNEL_KERNEL_PATH_H
@@ -12,42 +14,78 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "identity/pseudo.h"
-#include "kernel/translator.h"
-#include "model/rule.h"
+#include "kernel/steering.h"
 
 struct kernel_path {
-	struct pseudo *pseudo;
-	struct inside inside;
-	struct translator translator;
-	int packets; /* a socket that sends packets of clients once more */
-	int stop;    /* an eventfd(2) */
 	pthread_t thread;
+	int wake; /* an eventfd(2) */
+	bool has_thread;
 
-	pthread_mutex_t lock; /* of what follows */
-	struct kernel_rule {
-		struct rule rule;
-		struct address aim; /* of packets, up to the table raw */
-	} * rules;
-	size_t rules_count;
-	struct prefix transit;
-	void *clients; /* tsearch(3): who has a pseudo-IPv4 address */
-	uint64_t sweep;
+	pthread_mutex_t ordering; /* of what is wanted: held for moments */
+	pthread_cond_t carried_out;
+	struct rule *wanted;
+	size_t wanted_count;
+	uint64_t orders, done; /* sets of rules that were wanted, and those that are in force */
+	bool drains, stops, keeps;
+
+	pthread_mutex_t lock; /* of what is: the rest */
+	struct steering steering;
+	bool is_draining;
+	uint64_t looked_ns;    /* when it was done last */
+	uint64_t packets_seen; /* by the last sweep */
 };
 
+/* Starts the thread. Nothing of the host is touched yet. Returns 0 or -errno with a sentence. */
+int kernel_path_start(struct kernel_path *path, const struct carrier_settings *settings,
+		      struct error *err);
+
 /*
- * The lower half of the pool is for clients, and has to be that of `pseudo`; the upper half is what
- * the host itself routes them by. Both are made of the whole one.
+ * Ends it, and takes away what it has made of the host; or leaves that, with the connections that
+ * are open, for the next run.
  */
-void kernel_path_halve(const struct prefix *whole, struct prefix *ret_pool,
-		       struct prefix *ret_transit);
+void kernel_path_stop(struct kernel_path *path, bool keeps);
 
-/* Returns 0 or -errno with a sentence: what this host lacks. */
-int kernel_path_open(struct kernel_path *path, struct pseudo *pseudo, const struct prefix *pool,
-		     const struct prefix *transit, struct error *err);
-void kernel_path_close(struct kernel_path *path);
+/*
+ * The rules that there are to be from now on; those that are to be carried by the relay alone need
+ * not be among them. Does not wait. The array is the path's, to be freed.
+ */
+void kernel_path_set_rules(struct kernel_path *path, struct rule *rules, size_t count);
 
-/* Adds a rule. Returns 0 or -errno with a sentence. */
-int kernel_path_add(struct kernel_path *path, const struct rule *rule, struct error *err);
+/* Takes no further clients. Sessions of TCP go on, those of UDP end. */
+void kernel_path_drain(struct kernel_path *path);
+
+/* Waits until the rules that were set are in force, as far as they can be. */
+void kernel_path_wait(struct kernel_path *path);
+
+/* How it is about a rule. */
+struct kernel_path_state {
+	bool is_carried;
+	struct error obstacle; /* why not: a sentence */
+	struct relay_counts counts;
+	uint64_t in_packets, out_packets;
+};
+
+/* Returns false where it knows of no such rule. */
+bool kernel_path_describe(struct kernel_path *path, const struct rule *key,
+			  struct kernel_path_state *ret);
+
+/* Shows the sessions that are open, as they are now. */
+void kernel_path_list(struct kernel_path *path,
+		      void (*take)(void *context, const struct session *session,
+				   const struct kernel_rule *rule),
+		      void *context);
+
+/* Returns false where there is no such session. */
+bool kernel_path_end_session(struct kernel_path *path, uint64_t id);
+
+/* Whether any is open. Does not wait. */
+bool kernel_path_has_sessions(const struct kernel_path *path);
+
+struct kernel_path_counts {
+	bool is_open;
+	uint64_t flows;
+	uint64_t packets[TRANSLATOR_COUNTERS];
+};
+void kernel_path_count(struct kernel_path *path, struct kernel_path_counts *ret);
 
 #endif

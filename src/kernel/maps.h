@@ -3,10 +3,10 @@
  * What the programs in the kernel and the daemon share: keys and values of their maps. Addresses and
  * ports are in network byte order, times those of CLOCK_MONOTONIC.
  *
- * A client has a pseudo-IPv4 address, which its container sees, and a transit address, which is the
- * same with one bit more, and which stands for it between the uplink and the host's FORWARD chain:
- * the pseudo one is the host's own for the relay's sake, and a packet from outside whose source is
- * an own address would not be accepted.
+ * A client has a pseudo-IPv4 address, which its container sees, and a transit address, which has the
+ * same place in another network, and which stands for it between the uplink and the host's FORWARD
+ * chain: the pseudo one is the host's own for the relay's sake, and a packet from outside whose
+ * source is an own address would not be accepted.
  */
 #ifndef FAIRLEAD_KERNEL_MAPS_H
 #define FAIRLEAD_KERNEL_MAPS_H
@@ -33,7 +33,7 @@ struct published {
 	__be16 target_port;
 	__u8 filtered;	/* the rule has prefixes in `filters` */
 	__u8 has_relay; /* the relay has, or may have, TCP sessions of this port */
-	__u32 rule;	/* its number, in filters and in flows */
+	__u32 rule;	/* its number in filters */
 };
 
 /* filters: prefixes of clients that a rule denies or allows; the longest that matches counts. */
@@ -53,8 +53,8 @@ struct client_value {
 };
 
 /*
- * flows6, flows4: what has been seen of a connection, in each direction. They are caches: one that was
- * evicted is made again from the other maps, by the client's next packet.
+ * flows6, flows4: a connection, in each direction. Where they are full, clients are left to the
+ * relay. Bytes are those behind the headers, as the relay counts them.
  */
 struct flow6_key {
 	struct in6_addr client, host;
@@ -75,6 +75,7 @@ enum flow_state {
 	FLOW_CLIENT_ENDED = 1, /* TCP: a FIN has been seen of the client */
 	FLOW_TARGET_ENDED = 2,
 	FLOW_RESET = 4,
+	FLOW_STOPPED = 8, /* by us: its packets are left to the host, which resets both sides */
 };
 
 struct flow6 {
@@ -82,10 +83,9 @@ struct flow6 {
 	__u64 begun_ns, seen_ns;
 	__be32 transit, aim, target;
 	__u32 adjust; /* what the checksum of TCP and UDP changes by, unfolded */
-	__u32 rule;
 	__be16 target_port;
 	__u8 state;
-	__u8 zero;
+	__u8 zero[5];
 };
 
 struct flow4 {
@@ -132,6 +132,7 @@ enum translator_counter {
 	DENIED, /* by a rule's prefixes: the relay refuses them */
 	UPCALLS,
 	UPCALLS_LOST,	/* no room: left to the relay */
+	LEFT_TO_RELAY,	/* no room for a flow, or its answers could not be told from another's */
 	DROPPED_STRAY,	/* to the transit range, and of no known connection */
 	DROPPED_FAILED, /* the kernel refused to change the packet */
 	TRANSLATOR_COUNTERS

@@ -4,13 +4,18 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/filter.h"
+#include "kernel/pins.h"
 #include "kernel/translate.skel.h"
 
-/* After its end, a connection's last packets may still come. */
-#define ENDED_NS 10000000000ull
+/* Flows that are read by one system call. */
+#define BATCH 4096
+
+#define PROCESSORS_MAX 1024
 
 static int report_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
 {
@@ -28,11 +33,11 @@ static __be32 ipv4_of(const uint8_t ip[16])
 	return value;
 }
 
-static struct in6_addr in6_of(const struct address *address)
+static struct in6_addr in6_of(const uint8_t ip[16])
 {
 	struct in6_addr value;
 
-	memcpy(&value, address->ip, sizeof(value));
+	memcpy(&value, ip, sizeof(value));
 	return value;
 }
 
@@ -48,7 +53,7 @@ static void set_constants(struct translator *translator)
 
 	constants->pool = ipv4_of(settings->pool.ip);
 	constants->pool_mask = htonl(UINT32_MAX << (32 - settings->pool.length));
-	constants->transit_bit = ipv4_of(settings->pool.ip) ^ ipv4_of(settings->transit.ip);
+	constants->transit = ipv4_of(settings->transit.ip);
 	constants->inside_ifindex = settings->inside.ifindex;
 	constants->outside_ifindex = settings->inside.outside_ifindex;
 	constants->mtu_inside = settings->mtu;
@@ -125,36 +130,85 @@ static int take_upcall(void *context, void *data, size_t size)
 	return 0;
 }
 
+/* What connections are made of, and so what the next run takes over. */
+static int set_pins(struct translate *programs, const char *pins)
+{
+	struct bpf_map *kept[] = { programs->maps.clients, programs->maps.flows6,
+				   programs->maps.flows4 };
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		char path[PINS_PATH_MAX];
+		int r = pins_path(pins, bpf_map__name(kept[i]), path);
+
+		if (r == 0)
+			r = bpf_map__set_pin_path(kept[i], path);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int load(struct translator *translator)
+{
+	int r;
+
+	translator->programs = translate__open();
+	if (!translator->programs)
+		return -errno;
+	set_constants(translator);
+	r = translator->settings.pins ? set_pins(translator->programs, translator->settings.pins)
+				      : 0;
+	return r == 0 ? translate__load(translator->programs) : r;
+}
+
+/* Pins of another version may not fit, and are of no use then. */
+static int load_anyway(struct translator *translator)
+{
+	int r = load(translator);
+
+	if (r == 0 || r == -EPERM || r == -EACCES || !translator->settings.pins)
+		return r;
+	translate__destroy(translator->programs);
+	(void)pins_remove(translator->settings.pins);
+	return load(translator);
+}
+
+static int take_upcalls(struct translator *translator)
+{
+	int ring = bpf_map__fd(translator->programs->maps.upcalls);
+
+	translator->upcalls = ring_buffer__new(ring, take_upcall, translator, NULL);
+	return translator->upcalls ? 0 : -errno;
+}
+
 int translator_open(struct translator *translator, const struct translator_settings *settings,
 		    struct error *err)
 {
-	int r = -ENOMEM;
+	int r;
 
 	libbpf_set_print(report_nothing);
 	*translator = (struct translator){ .settings = *settings };
-	translator->programs = translate__open();
-	if (translator->programs) {
-		set_constants(translator);
-		r = translate__load(translator->programs);
-	}
+	translator->batch = malloc(BATCH * (sizeof(struct flow6_key) + sizeof(struct flow4)));
+	if (!translator->batch)
+		return error_set(err, -ENOMEM, "the kernel path: no memory to read flows into");
+	r = load_anyway(translator);
+	if (r == 0)
+		r = take_upcalls(translator);
 	if (r == 0)
 		r = attach_inside(translator);
-	if (r == 0) {
-		translator->upcalls = ring_buffer__new(bpf_map__fd(
-							       translator->programs->maps.upcalls),
-						       take_upcall, translator, NULL);
-		r = translator->upcalls ? 0 : -errno;
-	}
 	return r == 0 ? 0 : cannot_load(r, err);
 }
 
-void translator_close(struct translator *translator)
+void translator_close(struct translator *translator, bool keeps)
 {
-	for (uint32_t i = 0; i < translator->links_count; i++)
+	for (uint32_t i = 0; i < translator->links_count && !keeps; i++)
 		filter_detach(translator->links[i].ifindex, FILTER_INGRESS,
 			      translator->links[i].made_qdisc);
 	ring_buffer__free(translator->upcalls);
 	translate__destroy(translator->programs);
+	if (translator->settings.pins && !keeps)
+		(void)pins_remove(translator->settings.pins);
+	free(translator->batch);
 	*translator = (struct translator){ .links_count = 0 };
 }
 
@@ -170,38 +224,99 @@ int translator_attach_containers(struct translator *translator, uint32_t ifindex
 	return attach_link(translator, ifindex, translator->programs->progs.container_link);
 }
 
-int translator_publish(struct translator *translator, enum protocol protocol,
-		       const struct address *host, const struct address *container,
-		       const struct address *aim, uint32_t rule)
+/* Services, filters, and clients. */
+
+static struct published_key key_of(const struct translator_service *service)
 {
-	struct published_key key = { .host = in6_of(host),
-				     .port = htons(host->port),
-				     .protocol = number_of(protocol) };
-	struct published value = { .target = ipv4_of(container->ip),
-				   .aim = ipv4_of(aim->ip),
-				   .target_port = htons(container->port),
-				   .has_relay = protocol == PROTOCOL_TCP,
-				   .rule = rule };
+	return (struct published_key){ .host = in6_of(service->host.ip),
+				       .port = htons(service->host.port),
+				       .protocol = number_of(service->protocol) };
+}
+
+int translator_publish(struct translator *translator, const struct translator_service *service)
+{
+	struct published_key key = key_of(service);
+	struct published value = { .target = ipv4_of(service->container.ip),
+				   .aim = ipv4_of(service->aim.ip),
+				   .target_port = htons(service->container.port),
+				   .filtered = service->filtered,
+				   .has_relay = service->protocol == PROTOCOL_TCP,
+				   .rule = service->number };
 
 	return bpf_map_update_elem(bpf_map__fd(translator->programs->maps.published), &key, &value,
 				   BPF_ANY);
 }
 
+void translator_withdraw(struct translator *translator, const struct translator_service *service)
+{
+	struct published_key key = key_of(service);
+
+	(void)bpf_map_delete_elem(bpf_map__fd(translator->programs->maps.published), &key);
+}
+
+static struct filter_key filter_key_of(uint32_t number, const struct prefix *prefix)
+{
+	return (struct filter_key){ .prefixlen = 32u + prefix->length,
+				    .rule = htonl(number),
+				    .prefix = in6_of(prefix->ip) };
+}
+
+int translator_filter(struct translator *translator, uint32_t number, const struct prefix *prefix,
+		      bool allows)
+{
+	struct filter_key key = filter_key_of(number, prefix);
+	struct filter_value value = { .allows = allows };
+
+	return bpf_map_update_elem(bpf_map__fd(translator->programs->maps.filters), &key, &value,
+				   BPF_ANY);
+}
+
+void translator_unfilter(struct translator *translator, uint32_t number,
+			 const struct prefix *prefix)
+{
+	struct filter_key key = filter_key_of(number, prefix);
+
+	(void)bpf_map_delete_elem(bpf_map__fd(translator->programs->maps.filters), &key);
+}
+
 int translator_add_client(struct translator *translator, const struct address *client,
 			  const struct address *pseudo)
 {
-	struct in6_addr key = in6_of(client);
+	struct in6_addr key = in6_of(client->ip);
 	struct client_value value = { .pseudo = ipv4_of(pseudo->ip) };
 
 	return bpf_map_update_elem(bpf_map__fd(translator->programs->maps.clients), &key, &value,
 				   BPF_ANY);
 }
 
-int translator_remove_client(struct translator *translator, const struct address *client)
+void translator_remove_client(struct translator *translator, const struct address *client)
 {
-	struct in6_addr key = in6_of(client);
+	struct in6_addr key = in6_of(client->ip);
 
-	return bpf_map_delete_elem(bpf_map__fd(translator->programs->maps.clients), &key);
+	(void)bpf_map_delete_elem(bpf_map__fd(translator->programs->maps.clients), &key);
+}
+
+void translator_list_clients(struct translator *translator,
+			     void (*take)(void *context, const struct address *client,
+					  const struct address *pseudo),
+			     void *context)
+{
+	int clients = bpf_map__fd(translator->programs->maps.clients);
+	struct in6_addr key, next;
+	bool more = bpf_map_get_next_key(clients, NULL, &key) == 0;
+
+	while (more) {
+		struct address client = { .family = AF_INET6 }, pseudo = { .family = AF_INET };
+		struct client_value value;
+		bool is_there = bpf_map_lookup_elem(clients, &key, &value) == 0;
+
+		more = bpf_map_get_next_key(clients, &key, &next) == 0;
+		memcpy(client.ip, &key, sizeof(key));
+		memcpy(pseudo.ip, &value, sizeof(value));
+		if (is_there)
+			take(context, &client, &pseudo);
+		key = next;
+	}
 }
 
 int translator_upcall_fd(const struct translator *translator)
@@ -214,59 +329,134 @@ void translator_take_upcalls(struct translator *translator)
 	(void)ring_buffer__consume(translator->upcalls);
 }
 
-static bool is_over(const struct flow6_key *key, const struct flow6 *flow, uint8_t answers,
-		    uint64_t seen_ns, const struct flow_limits *limits)
-{
-	uint8_t state = flow->state | answers;
-	uint64_t silent_ns = limits->now_ns > seen_ns ? limits->now_ns - seen_ns : 0;
+/* Flows. */
 
-	if (key->protocol == IPPROTO_UDP)
-		return silent_ns > limits->udp_idle_ns;
-	if ((state & FLOW_RESET) || (state & (FLOW_CLIENT_ENDED | FLOW_TARGET_ENDED)) ==
-					    (FLOW_CLIENT_ENDED | FLOW_TARGET_ENDED))
-		return silent_ns > ENDED_NS;
-	return silent_ns > limits->tcp_idle_ns;
+struct flow4_key translator_answers_of(const struct flow6_key *key, __be32 pseudo, __be32 target,
+				       __be16 target_port)
+{
+	return (struct flow4_key){ .pseudo = pseudo,
+				   .target = target,
+				   .client_port = key->client_port,
+				   .target_port = target_port,
+				   .protocol = key->protocol };
 }
 
-/* Looks at one flow. Returns whether it goes on; one that does not is removed. */
-static bool sweep_one(struct translator *translator, const struct flow6_key *key,
-		      const struct flow6 *flow, const struct flow_limits *limits)
-{
-	int flows4 = bpf_map__fd(translator->programs->maps.flows4);
-	struct flow4_key back = { .target = flow->target,
-				  .client_port = key->client_port,
-				  .target_port = flow->target_port,
-				  .protocol = key->protocol };
-	struct flow4 answers = { 0 };
+/* What one system call has read: keys, and a value for each. */
+typedef void take_batch(const struct translator_reader *reader, const void *keys,
+			const void *values, uint32_t count);
 
-	back.pseudo = flow->transit & ~translator->programs->rodata->transit_bit;
-	(void)bpf_map_lookup_elem(flows4, &back, &answers);
-	if (!is_over(key, flow, answers.state,
-		     flow->seen_ns > answers.seen_ns ? flow->seen_ns : answers.seen_ns, limits))
-		return true;
-	(void)bpf_map_delete_elem(bpf_map__fd(translator->programs->maps.flows6), key);
-	(void)bpf_map_delete_elem(flows4, &back);
-	return false;
+static void take_from_clients(const struct translator_reader *reader, const void *keys,
+			      const void *values, uint32_t count)
+{
+	const struct flow6_key *key = keys;
+	const struct flow6 *flow = values;
+
+	for (uint32_t i = 0; i < count; i++)
+		reader->take_from_client(reader->context, &key[i], &flow[i]);
 }
 
-void translator_sweep(struct translator *translator, const struct flow_limits *limits,
-		      void (*goes_on)(void *context, const struct address *client), void *context)
+static void take_to_clients(const struct translator_reader *reader, const void *keys,
+			    const void *values, uint32_t count)
+{
+	const struct flow4_key *answers = keys;
+	const struct flow4 *flow = values;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct flow6_key key = { .client = flow[i].client,
+					       .host = flow[i].host,
+					       .client_port = answers[i].client_port,
+					       .host_port = flow[i].host_port,
+					       .protocol = answers[i].protocol };
+
+		reader->take_to_client(reader->context, &key, &flow[i]);
+	}
+}
+
+static int read_all(const struct translator *translator, const struct bpf_map *map,
+		    take_batch *take, const struct translator_reader *reader)
+{
+	uint8_t *keys = translator->batch;
+	uint8_t *values = keys + BATCH * bpf_map__key_size(map);
+	uint64_t place;
+	bool is_first = true;
+	int r = 0;
+
+	while (r == 0) {
+		uint32_t count = BATCH;
+
+		r = bpf_map_lookup_batch(bpf_map__fd(map), is_first ? NULL : &place, &place, keys,
+					 values, &count, NULL);
+		if (r == 0 || r == -ENOENT)
+			take(reader, keys, values, count);
+		is_first = false;
+	}
+	return r == -ENOENT ? 0 : r; /* which says that there are no more */
+}
+
+int translator_read_flows(struct translator *translator, const struct translator_reader *reader)
 {
 	const struct translate *programs = translator->programs;
-	int flows6 = bpf_map__fd(programs->maps.flows6);
-	struct flow6_key key, next;
-	bool more = bpf_map_get_next_key(flows6, NULL, &key) == 0;
+	int r = read_all(translator, programs->maps.flows6, take_from_clients, reader);
 
-	/* a key that has gone meanwhile leads back to the first one */
-	for (uint32_t i = 0; more && i < bpf_map__max_entries(programs->maps.flows6); i++) {
-		struct address client = { .family = AF_INET6 };
-		struct flow6 flow;
+	return r < 0 ? r : read_all(translator, programs->maps.flows4, take_to_clients, reader);
+}
 
-		more = bpf_map_get_next_key(flows6, &key, &next) == 0;
-		memcpy(client.ip, &key.client, sizeof(client.ip));
-		if (bpf_map_lookup_elem(flows6, &key, &flow) == 0 &&
-		    sweep_one(translator, &key, &flow, limits))
-			goes_on(context, &client);
-		key = next;
+void translator_forget_flow(struct translator *translator, const struct flow6_key *key,
+			    const struct flow4_key *answers)
+{
+	(void)bpf_map_delete_elem(bpf_map__fd(translator->programs->maps.flows6), key);
+	(void)bpf_map_delete_elem(bpf_map__fd(translator->programs->maps.flows4), answers);
+}
+
+void translator_stop_flow(struct translator *translator, const struct flow6_key *key,
+			  const struct flow4_key *answers)
+{
+	int flows6 = bpf_map__fd(translator->programs->maps.flows6);
+	int flows4 = bpf_map__fd(translator->programs->maps.flows4);
+	struct flow6 from_client;
+	struct flow4 to_client;
+
+	if (bpf_map_lookup_elem(flows6, key, &from_client) == 0) {
+		from_client.state |= FLOW_STOPPED;
+		(void)bpf_map_update_elem(flows6, key, &from_client, BPF_EXIST);
 	}
+	if (bpf_map_lookup_elem(flows4, answers, &to_client) == 0) {
+		to_client.state |= FLOW_STOPPED;
+		(void)bpf_map_update_elem(flows4, answers, &to_client, BPF_EXIST);
+	}
+}
+
+void translator_count(const struct translator *translator, uint64_t ret[TRANSLATOR_COUNTERS])
+{
+	int counters = bpf_map__fd(translator->programs->maps.counters);
+	int processors = libbpf_num_possible_cpus();
+	uint64_t values[PROCESSORS_MAX];
+
+	memset(ret, 0, TRANSLATOR_COUNTERS * sizeof(*ret));
+	if (processors < 1 || processors > PROCESSORS_MAX)
+		return;
+	for (uint32_t i = 0; i < TRANSLATOR_COUNTERS; i++) {
+		if (bpf_map_lookup_elem(counters, &i, values) < 0)
+			continue;
+		for (int p = 0; p < processors; p++)
+			ret[i] += values[p];
+	}
+}
+
+int translator_cleanup(const char *pins)
+{
+	struct if_nameindex *links = if_nameindex();
+	int count = 0;
+
+	libbpf_set_print(report_nothing);
+	for (const struct if_nameindex *link = links; link && link->if_index != 0; link++) {
+		if (!filter_is_attached(link->if_index, FILTER_INGRESS))
+			continue;
+		filter_detach(link->if_index, FILTER_INGRESS, false);
+		count++;
+	}
+	if_freenameindex(links);
+	if (pins && pins_remove(pins) == 0)
+		count++;
+	return count;
 }

@@ -24,6 +24,12 @@ struct translator_settings {
 	struct inside inside;
 	uint32_t mtu; /* of IPv4, for what then fits to clients */
 
+	/*
+	 * Where connections are kept for the next run: a directory in a BPF file system (bpf(2),
+	 * BPF_OBJ_PIN), which need not be there itself. NULL: they are not.
+	 */
+	const char *pins;
+
 	/* A packet of a client that has no address yet; it may be changed. */
 	void (*called_up)(void *context, struct upcall *upcall);
 	void *context;
@@ -33,13 +39,14 @@ struct translator_settings {
 
 struct translator {
 	struct translator_settings settings;
-	struct translate *programs;
+	struct translate *programs; /* NULL: it is closed */
 	struct ring_buffer *upcalls;
 	struct translator_link {
 		uint32_t ifindex;
 		bool made_qdisc;
 	} links[TRANSLATOR_LINKS_MAX]; /* those of others that have a filter of ours */
 	uint32_t links_count;
+	void *batch; /* what flows are read into */
 };
 
 /*
@@ -48,7 +55,9 @@ struct translator {
  */
 int translator_open(struct translator *translator, const struct translator_settings *settings,
 		    struct error *err);
-void translator_close(struct translator *translator);
+
+/* keeps: what is attached and pinned stays, for the next run. */
+void translator_close(struct translator *translator, bool keeps);
 
 /*
  * A link to clients, or to containers. Returns 0 or -errno, -ENOSPC where there are too many. May be
@@ -59,29 +68,65 @@ int translator_attach_uplink(struct translator *translator, uint32_t ifindex, bo
 int translator_attach_containers(struct translator *translator, uint32_t ifindex);
 
 /*
- * An address of the host's at which clients find a container. Packets are sent to `aim`, which is the
- * container, or stands for it (forwarding.h). Returns 0 or -errno.
+ * A port at an address of the host's, where clients find a container. Packets are sent to `aim`,
+ * which is the container, or stands for it (forwarding.h).
  */
-int translator_publish(struct translator *translator, enum protocol protocol,
-		       const struct address *host, const struct address *container,
-		       const struct address *aim, uint32_t rule);
+struct translator_service {
+	enum protocol protocol;
+	bool filtered; /* by filters of this number */
+	uint32_t number;
+	struct address host, container, aim;
+};
+
+/* Returns 0 or -errno. */
+int translator_publish(struct translator *translator, const struct translator_service *service);
+void translator_withdraw(struct translator *translator, const struct translator_service *service);
+
+/* Clients of a prefix may come, or not. Returns 0 or -errno, -ENOSPC where there are too many. */
+int translator_filter(struct translator *translator, uint32_t number, const struct prefix *prefix,
+		      bool allows);
+void translator_unfilter(struct translator *translator, uint32_t number,
+			 const struct prefix *prefix);
 
 int translator_add_client(struct translator *translator, const struct address *client,
 			  const struct address *pseudo);
-int translator_remove_client(struct translator *translator, const struct address *client);
+void translator_remove_client(struct translator *translator, const struct address *client);
+
+/* Shows those that there are. What is shown may be added or removed meanwhile. */
+void translator_list_clients(struct translator *translator,
+			     void (*take)(void *context, const struct address *client,
+					  const struct address *pseudo),
+			     void *context);
 
 /* To be waited for; then translator_take_upcalls() calls called_up. */
 int translator_upcall_fd(const struct translator *translator);
 void translator_take_upcalls(struct translator *translator);
 
-/*
- * Ends flows that have ended, or that nothing was seen of for so long, and shows the clients of
- * those that go on.
- */
-struct flow_limits {
-	uint64_t now_ns, tcp_idle_ns, udp_idle_ns;
+/* Shows all flows, first what clients have sent, then what was sent to them. */
+struct translator_reader {
+	void (*take_from_client)(void *context, const struct flow6_key *key,
+				 const struct flow6 *flow);
+	void (*take_to_client)(void *context, const struct flow6_key *key,
+			       const struct flow4 *flow);
+	void *context;
 };
-void translator_sweep(struct translator *translator, const struct flow_limits *limits,
-		      void (*goes_on)(void *context, const struct address *client), void *context);
+
+/* Returns 0 or -errno. */
+int translator_read_flows(struct translator *translator, const struct translator_reader *reader);
+
+/* The key of the other direction. */
+struct flow4_key translator_answers_of(const struct flow6_key *key, __be32 pseudo, __be32 target,
+				       __be16 target_port);
+
+/* Forgets a flow; or has what else comes of it reset by the host. */
+void translator_forget_flow(struct translator *translator, const struct flow6_key *key,
+			    const struct flow4_key *answers);
+void translator_stop_flow(struct translator *translator, const struct flow6_key *key,
+			  const struct flow4_key *answers);
+
+void translator_count(const struct translator *translator, uint64_t ret[TRANSLATOR_COUNTERS]);
+
+/* Takes away what earlier runs have left, filters on all links and pins. Returns how many. */
+int translator_cleanup(const char *pins);
 
 #endif

@@ -2,7 +2,6 @@
 #include "loop/signals.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -29,23 +28,31 @@ static bool is_ignored(int signal)
 int signals_init(struct signals *signals, struct loop *loop, signals_fn *received, void *context)
 {
 	struct loop_ref ref = { .generation = 0 };
-	sigset_t set;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
+	sigemptyset(&signals->set);
+	sigaddset(&signals->set, SIGINT);
+	sigaddset(&signals->set, SIGTERM);
 	if (!is_ignored(SIGHUP)) /* nohup(1) */
-		sigaddset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		sigaddset(&signals->set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &signals->set, NULL) < 0)
 		return -errno;
 	signals->received = received;
 	signals->context = context;
-	signals->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	signals->fd = signalfd(-1, &signals->set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (signals->fd < 0)
 		return -errno;
 	ref.kind = loop_add_kind(loop, signals_event, signals);
 	return loop_watch(loop, signals->fd, EPOLLIN, ref);
+}
+
+int signals_add(struct signals *signals, int signal)
+{
+	sigaddset(&signals->set, signal);
+	if (sigprocmask(SIG_BLOCK, &signals->set, NULL) < 0 ||
+	    signalfd(signals->fd, &signals->set, SFD_NONBLOCK | SFD_CLOEXEC) < 0)
+		return -errno;
+	return 0;
 }
 
 void signals_fini(struct signals *signals)

@@ -3,12 +3,15 @@
 #ifndef FAIRLEAD_LOOP_SIGNALS_H
 #define FAIRLEAD_LOOP_SIGNALS_H
 
+#include <signal.h>
+
 #include "loop/loop.h"
 
 typedef void signals_fn(void *context, int signal);
 
 struct signals {
 	int fd;
+	sigset_t set;
 	signals_fn *received;
 	void *context;
 };
@@ -21,5 +24,8 @@ struct signals {
  */
 int signals_init(struct signals *signals, struct loop *loop, signals_fn *received, void *context);
 void signals_fini(struct signals *signals);
+
+/* One more. Returns 0 or -errno. */
+int signals_add(struct signals *signals, int signal);
 
 #endif

@@ -75,13 +75,13 @@ static int check_path(const struct setting *setting, const char *text, struct er
 	return error_set(err, -EINVAL, "%s: '%.80s' is no absolute path", setting->key, text);
 }
 
-static int check_identity(const char *text, struct error *err)
+/* Of the ports of drop-ins. */
+static int check_identity(const char *key, const char *text, struct error *err)
 {
 	struct identity identity = { .kinds = 0 };
 
-	return identity_set(&identity, "identity", text, err) < 0
-		       ? error_prefix(err, "drop_in_identity")
-		       : 0;
+	return identity_set(&identity, key, text, err) < 0 ? error_prefix(err, "drop_in_%s", key)
+							   : 0;
 }
 
 /* What a text must be besides short. */
@@ -93,12 +93,16 @@ static int check_text(const struct setting *setting, const char *text, struct er
 	if (strcmp(setting->key, "api_socket") == 0)
 		return check_path(setting, text, err);
 	if (strcmp(setting->key, "drop_in_socket") == 0 ||
-	    strcmp(setting->key, "pseudo_store") == 0)
+	    strcmp(setting->key, "pseudo_store") == 0 || strcmp(setting->key, "kernel_pins") == 0)
 		return daemon_settings_is_off(text) ? 0 : check_path(setting, text, err);
 	if (strcmp(setting->key, "pseudo_pool") == 0)
 		return pseudo_parse_pool(text, &pool, err);
 	if (strcmp(setting->key, "drop_in_identity") == 0)
-		return check_identity(text, err);
+		return check_identity("identity", text, err);
+	if (strcmp(setting->key, "drop_in_path") == 0)
+		return check_identity("path", text, err);
+	if (strcmp(setting->key, "pseudo_transit") == 0)
+		return pseudo_parse_transit(text, &pool, err);
 	if (strcmp(setting->key, "access_log") == 0) {
 		if (daemon_settings_is_off(text) || strcmp(text, "journal") == 0 ||
 		    strcmp(text, "stdout") == 0 || text[0] == '/')

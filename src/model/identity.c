@@ -49,6 +49,13 @@ static const struct word http_other_words[] = {
 	{ NULL, 0 },
 };
 
+static const struct word path_words[] = {
+	{ "relay", PATH_RELAY },
+	{ "kernel", PATH_KERNEL },
+	{ "auto", PATH_AUTO },
+	{ NULL, 0 },
+};
+
 enum key_type {
 	KEY_WORDS,
 	KEY_WORD,
@@ -286,6 +293,40 @@ bool identity_prefixes_contain(const struct identity_prefixes *prefixes,
 	return false;
 }
 
+/* The length of the longest that contains it, or -1. */
+static int longest_match(const struct identity_prefixes *prefixes, const struct address *address)
+{
+	int longest = -1;
+
+	for (size_t i = 0; i < prefixes->count; i++)
+		if (prefix_contains(&prefixes->prefixes[i], address) &&
+		    prefixes->prefixes[i].length > longest)
+			longest = prefixes->prefixes[i].length;
+	return longest;
+}
+
+bool identity_admits(const struct identity *identity, const struct address *client)
+{
+	int allowed = longest_match(&identity->allow, client);
+	int denied = longest_match(&identity->deny, client);
+
+	return allowed > denied || (denied < 0 && identity->allow.count == 0);
+}
+
+/* The kernel translates addresses and nothing else. */
+static int check_path(const struct identity *identity, struct error *err)
+{
+	char path[IDENTITY_TEXT_MAX];
+
+	if (identity->path == PATH_RELAY ||
+	    (identity->kinds == IDENTITY_PSEUDO_IPV4 && identity->accept_proxy_from.count == 0))
+		return 0;
+	return error_set(err, -EINVAL,
+			 "path: %s shows clients by their addresses alone: give it identity "
+			 "pseudo-ipv4, and no PROXY or http",
+			 identity_format(identity, "path", path));
+}
+
 int identity_check(const struct identity *identity, enum protocol protocol,
 		   const struct address *container, struct error *err)
 {
@@ -311,5 +352,5 @@ int identity_check(const struct identity *identity, enum protocol protocol,
 			err, -EINVAL,
 			"identity: pseudo-ipv4 is for containers with IPv4, and this one has "
 			"IPv6: leave it out, or choose proxy-v2 or http");
-	return 0;
+	return check_path(identity, err);
 }

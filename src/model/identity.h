@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the container of a rule is told who its clients are, and who may speak for others. */
+/*
+ * What a rule says of its clients: how its container is told who they are, who may speak for others,
+ * who may come, and by which path.
+ */
 #ifndef FAIRLEAD_MODEL_IDENTITY_H
 #define FAIRLEAD_MODEL_IDENTITY_H
 
@@ -44,7 +47,14 @@ enum identity_http_other {
 	HTTP_OTHER_PASS,
 };
 
-#define IDENTITY_PREFIXES_MAX 8
+/* Of identity.path. */
+enum identity_path {
+	PATH_RELAY,
+	PATH_KERNEL, /* whatever filters this host has for IPv6 */
+	PATH_AUTO,
+};
+
+#define IDENTITY_PREFIXES_MAX 16
 
 struct identity_prefixes {
 	uint8_t count;
@@ -58,8 +68,10 @@ struct identity {
 	uint8_t udp_proxy;
 	uint8_t http_headers; /* 0: all; see identity_http_headers() */
 	uint8_t http_other;
+	uint8_t path;
 	struct identity_prefixes http_trust_from;
 	struct identity_prefixes accept_proxy_from;
+	struct identity_prefixes allow, deny;
 };
 
 /*
@@ -84,7 +96,8 @@ static inline uint8_t identity_http_headers(const struct identity *identity)
 /* Whether it is none in every respect, so that a session is carried as it is. */
 static inline bool identity_is_none(const struct identity *identity)
 {
-	return identity->kinds == 0 && identity->accept_proxy_from.count == 0;
+	return identity->kinds == 0 && identity->accept_proxy_from.count == 0 &&
+	       identity->allow.count == 0 && identity->deny.count == 0;
 }
 
 /* Inline, as the drop-in compares rules, and has nothing else of this. */
@@ -103,9 +116,11 @@ static inline bool identity_equal(const struct identity *a, const struct identit
 {
 	return a->kinds == b->kinds && a->proxy_tlvs == b->proxy_tlvs &&
 	       a->udp_proxy == b->udp_proxy && a->http_headers == b->http_headers &&
-	       a->http_other == b->http_other &&
+	       a->http_other == b->http_other && a->path == b->path &&
 	       identity_prefixes_equal(&a->http_trust_from, &b->http_trust_from) &&
-	       identity_prefixes_equal(&a->accept_proxy_from, &b->accept_proxy_from);
+	       identity_prefixes_equal(&a->accept_proxy_from, &b->accept_proxy_from) &&
+	       identity_prefixes_equal(&a->allow, &b->allow) &&
+	       identity_prefixes_equal(&a->deny, &b->deny);
 }
 
 /* The value of a key as identity_set() takes it, or NULL for the default. Returns the buffer. */
@@ -120,5 +135,11 @@ const char *identity_standard(const char *key);
 
 bool identity_prefixes_contain(const struct identity_prefixes *prefixes,
 			       const struct address *address);
+
+/*
+ * Whether that client may come. Of all prefixes of allow and deny in which it is, the longest counts,
+ * and of two that are alike that of deny; where it is in none, it may if there is no allow.
+ */
+bool identity_admits(const struct identity *identity, const struct address *client);
 
 #endif

@@ -27,6 +27,7 @@ enum end_reason end_reason_of_introduction(int error)
 {
 	return error == -ENOSPC	  ? END_POOL_FULL
 	       : error == -ENOMEM ? END_NO_MEMORY
+	       : error == -EACCES ? END_DENIED
 				  : END_NO_IDENTITY;
 }
 

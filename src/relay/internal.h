@@ -14,9 +14,6 @@ void relay_session_gone(struct relay *relay);
 /* Takes so many from the budget, or returns false. Gives up idle pipes for it. */
 bool relay_take_descriptors(struct relay *relay, uint32_t descriptors);
 
-/* The number of the next session. */
-uint64_t relay_next_id(struct relay *relay);
-
 /* Counts the end of a session, and tells the observer. */
 void relay_tell_end(struct relay *relay, struct session_end *end);
 

@@ -64,8 +64,8 @@ struct introducer {
 	ssize_t (*read)(const uint8_t *bytes, size_t length, struct announcement *ret);
 
 	/*
-	 * Introduces the client. Returns 0, or -errno: -ENOSPC where no address is free, -ENOMEM, or
-	 * another, where it cannot be introduced now.
+	 * Introduces the client. Returns 0, or -errno: -EACCES where it may not come, -ENOSPC where no
+	 * address is free, -ENOMEM, or another, where it cannot be introduced now.
 	 */
 	int (*introduce)(void *context, const void *policy, const struct visitor *visitor,
 			 struct introduction *ret);

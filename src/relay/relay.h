@@ -128,4 +128,7 @@ void relay_cancel(struct relay *relay);
 void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 		  const struct address *client);
 
+/* The number of the next session. From any thread. */
+uint64_t relay_next_id(struct relay *relay);
+
 #endif

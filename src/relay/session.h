@@ -35,7 +35,9 @@ struct session {
 	uint64_t out_bytes;
 	uint64_t in_bytes_s; /* rates, see relay_list() */
 	uint64_t out_bytes_s;
+	uint64_t in_packets, out_packets; /* of the kernel path; else 0 */
 	enum session_state state;
+	bool by_kernel; /* the kernel carries it, and its route is NULL */
 };
 
 /* What rates are made of. */

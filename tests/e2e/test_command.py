@@ -149,11 +149,12 @@ def on_terminal(daemon: Daemon | Path, columns: int, *words: str, **env: str) ->
 
 def test_ls(daemon: Daemon, sessions: list[socket.socket]) -> None:
     rows = cells(output(daemon, "ls"))
-    assert rows[0] == "ID NAME PORT CONTAINER IDENTITY ORIGIN STATE SESSIONS IN OUT".split()
+    assert rows[0] == "ID NAME PORT CONTAINER IDENTITY ORIGIN STATE SESSIONS IN OUT PATH".split()
+    used = ["1", "8B", "8B", "relay"]
     assert [row[1:] for row in rows[1:]] == [
-        ["web", "0.0.0.0:8080/tcp", "127.0.0.1:80", "none", "file", "listening", "1", "8B", "8B"],
-        ["web", "[::]:8080/tcp", "127.0.0.1:80", "none", "file", "listening", "1", "8B", "8B"],
-        ["dns", "[::]:5353/udp", "127.0.0.1:53", "none", "file", "listening", "1", "8B", "8B"],
+        ["web", "0.0.0.0:8080/tcp", "127.0.0.1:80", "none", "file", "listening", *used],
+        ["web", "[::]:8080/tcp", "127.0.0.1:80", "none", "file", "listening", *used],
+        ["dns", "[::]:5353/udp", "127.0.0.1:53", "none", "file", "listening", *used],
     ]
     ids = output(daemon, "ls", "--quiet").split()
     assert ids == [row[0] for row in rows[1:]]

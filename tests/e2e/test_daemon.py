@@ -288,6 +288,7 @@ def test_access_log_as_json(network: Network, start: Callable, tmp_path: Path) -
     line = json.loads(lines(log)[0])
     expected = {"client": client, "host": "[2001:db8::2]:8080", "container": "127.0.0.1:80"}
     expected |= {"protocol": "tcp", "name": "web", "in_bytes": 8, "out_bytes": 8, "end": "done"}
+    expected["path"] = "relay"
     assert expected.items() <= line.items()
     assert set(line) - set(expected) == {"time", "id", "rule", "source", "duration_s"}
     assert 0 <= line["duration_s"] < 10

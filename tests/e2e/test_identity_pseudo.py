@@ -71,7 +71,7 @@ def test_addresses_survive_a_kill(site: Site, site_daemon: SiteDaemon) -> None:
         after = [seen_by(site, 8080, ip)[0] for ip in (NEIGHBOUR_IP6, CLIENT_IP6)]
     assert before == after[::-1]
     routes = site.host.run("ip", "-4", "route", "show", "table", "local", "proto", "70")
-    assert routes.count("240.0.0.0/4") == 1
+    assert routes.count("240.0.0.0/5") == 1
 
 
 def left_of(site: Site) -> str:
@@ -83,7 +83,7 @@ def left_of(site: Site) -> str:
 def test_route_and_guard_go_with_the_daemon(site: Site, site_daemon: SiteDaemon) -> None:
     assert left_of(site) == ""
     site_daemon.publish("8080:80", "pseudo-ipv4")
-    assert "240.0.0.0/4" in left_of(site) and "fairlead" in left_of(site)
+    assert "240.0.0.0/5" in left_of(site) and "fairlead" in left_of(site)
     assert site_daemon.stop() == 0
     assert left_of(site) == ""
 
@@ -97,7 +97,7 @@ def test_in_the_foreground_with_a_store_of_its_own(site: Site) -> None:
             assert seen_by(site, 8080, CLIENT_IP6)[0] == first != second
         assert number == own
         assert {int(ip.split(".")[0]) // 16 for ip in (first, second)} == {15}
-        assert "240.0.0.0/4" in left_of(site)
+        assert "240.0.0.0/5" in left_of(site)
     finally:
         it.stop()
     assert left_of(site) == ""

@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, UdpBackend, read_all, tell_peer
+from lab.kernel_path import of_ours
 from lab.netns import CLIENT_IP6, HOST_IP6, Namespace, Place
 from lab.publish import FAIRLEAD, Publish
 from lab.site import BOX, NEIGHBOUR_IP6, Site
@@ -27,17 +28,6 @@ pytestmark = pytest.mark.timeout(120)
 
 KERNEL = ["--identity", "pseudo-ipv4", "--path", "kernel"]
 NOTHING_BY_RELAY = re.compile(r"\d ports? carried nothing")
-
-
-def set_forwarding(site: Site, value: int) -> None:
-    site.host.run("sh", "-c", f"echo {value} >/proc/sys/net/ipv4/ip_forward")
-
-
-@pytest.fixture
-def forwarding(site: Site) -> Iterator[None]:
-    set_forwarding(site, 1)
-    yield
-    set_forwarding(site, 0)
 
 
 Start = Callable[..., Publish]
@@ -57,20 +47,6 @@ def publish(site: Site, forwarding: None) -> Iterator[Start]:
         if it.process.poll() is None:
             it.process.terminate()
             it.process.communicate(timeout=20)
-
-
-def of_ours(site: Site) -> list[str]:
-    """Links, routes, tables and filters that were set on the host."""
-    links = [link["ifname"] for link in json.loads(site.host.run("ip", "-json", "link"))]
-    found = [name for name in links if name.startswith("fairlead")]
-    found += site.host.run("ip", "route", "show", "proto", "70").splitlines()
-    found += site.host.run("nft", "list", "tables").splitlines()
-    for link in ("eth1", "box0"):
-        for side in ("ingress", "egress"):
-            filters = site.host.run("tc", "filter", "show", "dev", link, side)
-            found += re.findall(r"name \w+", filters)
-        found += re.findall(r"clsact", site.host.run("tc", "qdisc", "show", "dev", link))
-    return found
 
 
 def test_the_container_sees_the_client(site: Site, publish: Start) -> None:
@@ -216,7 +192,7 @@ def test_nothing_is_left_and_others_filters_stay(site: Site, publish: Start) -> 
     site.host.run(*theirs, "bpf", "bytecode", "1,6 0 0 0,", "flowid", "1:1")
     try:
         it = publish("8080:80")
-        assert {"fairlead0", "fairlead1", "name uplink_ether"} <= set(of_ours(site))
+        assert {"fairlead0", "fairlead1", "uplink_ether"} <= set(of_ours(site))
         it.stop()
         assert of_ours(site) == ["clsact"]
         assert "pref 7 bpf" in site.host.run("tc", "filter", "show", "dev", "eth1", "ingress")
@@ -270,12 +246,11 @@ def test_a_missing_capability_is_named_and_nothing_left(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--path", "kernel"], "give it --identity pseudo-ipv4"),
-        ([*KERNEL, "--identity", "http"], "give it --identity pseudo-ipv4"),
-        ([*KERNEL, "-d"], "--path kernel is for the foreground alone"),
+        (["--path", "kernel"], "give it identity pseudo-ipv4"),
+        (["--path", "auto"], "path: auto shows clients by their addresses alone"),
+        ([*KERNEL, "--identity", "http"], "give it identity pseudo-ipv4"),
         ([*KERNEL, "--pseudo-client-length", "64"], "leave out --pseudo-client-length"),
-        ([*KERNEL, "--pseudo-pool", "198.18.0.0/29"], "a /24 or larger"),
-        (["--path", "fast"], "'fast' is none of relay, kernel"),
+        (["--path", "fast"], "path: 'fast' is none of relay, kernel, auto"),
     ],
 )
 def test_what_cannot_be_combined_is_refused(site: Site, words: list[str], said: str) -> None:

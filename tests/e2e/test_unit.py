@@ -4,6 +4,7 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, exchange
 from lab.daemon import BUILD
-from lab.netns import Place
+from lab.netns import Namespace, Place
 from lab.systemd import Systemd, Unavailable
 from lab.wait import wait_until
 
@@ -80,8 +81,9 @@ def test_it_runs_with_few_rights(unit: Systemd) -> None:
     found = status(unit)
     user = unit.run("id", "-u", "fairlead").strip()
     assert found["Uid"].split() == [user] * 4
-    # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW, and nothing else can be had
-    assert int(found["CapEff"], 16) == int(found["CapBnd"], 16) == 1 << 10 | 1 << 12 | 1 << 13
+    # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF, and nothing else can be had
+    few = 1 << 10 | 1 << 12 | 1 << 13 | 1 << 39
+    assert int(found["CapEff"], 16) == int(found["CapBnd"], 16) == few
     assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
     modes = unit.run("stat", "-c", "%n %a %U %G", "/run/fairlead/fairlead.sock")
     assert modes.strip() == "/run/fairlead/fairlead.sock 660 fairlead fairlead"
@@ -177,3 +179,65 @@ def test_a_hung_daemon_is_restarted(unit: Systemd) -> None:
     wait_until(lambda: main_pid(unit) not in ("0", before), "it has been started again")
     drop_in.unlink()
     unit.run("systemctl", "daemon-reload")
+
+
+@pytest.fixture
+def outside(systemd: Systemd) -> Iterator[tuple[Namespace, Namespace]]:
+    """A client behind one link of it, and a box with IPv4 behind another."""
+    client, box = Namespace(), Namespace()
+    script = """
+    ip link add out0 type veth peer name eth0 netns $1
+    ip link add box0 type veth peer name eth0 netns $2
+    echo 0 >/proc/sys/net/ipv6/conf/out0/accept_dad
+    echo 1 >/proc/sys/net/ipv4/ip_forward
+    ip address add 2001:db8::2/64 dev out0 nodad
+    ip address add 172.31.0.1/24 dev box0
+    ip link set out0 up
+    ip link set box0 up
+    """
+    enter = ["nsenter", f"--net=/proc/{systemd.first}/ns/net"]
+    pids = [str(place.holder.pid) for place in (client, box)]
+    try:
+        subprocess.run([*enter, "sh", "-euc", script, "sh", *pids], check=True)
+        client.run("ip", "address", "add", "2001:db8::100/64", "dev", "eth0", "nodad")
+        box.run("ip", "address", "add", "172.31.0.2/24", "dev", "eth0")
+        for place in (client, box):
+            place.run("ip", "link", "set", "eth0", "up")
+        box.run("ip", "route", "add", "default", "via", "172.31.0.1")
+        yield client, box
+    finally:
+        client.close()
+        box.close()
+
+
+def kernel_links(unit: Systemd) -> str:
+    return unit.run("sh", "-c", "ip -o link | grep fairlead || true")
+
+
+def test_the_kernel_path_has_the_rights_it_needs(
+    unit: Systemd, outside: tuple[Namespace, Namespace]
+) -> None:
+    client, box = outside
+    mounted = unit.run("sh", "-c", "mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf && echo")
+    assert mounted
+    rule = {"publish": "8080:80", "container": "172.31.0.2", "identity": "pseudo-ipv4"}
+    write(unit, rules_text([{**rule, "path": "kernel"}]))
+    unit.run("systemctl", "restart", "fairleadd")
+    listed = lambda: json.loads(unit.run("/usr/local/bin/fairlead", "ls", "--json"))  # noqa: E731
+    carried = lambda: "kernel" in [rule["carried_by"] for rule in listed()]  # noqa: E731
+    try:
+        wait_until(carried, "the kernel to carry it", 10)
+    except AssertionError:
+        raise AssertionError(listed()) from None
+    with TcpBackend(box.net, 80), client.connect("2001:db8::2", 8080) as session:
+        assert exchange(session, b"before") == b"before"
+        before = main_pid(unit)
+        unit.run("systemctl", "restart", "fairleadd")
+        assert main_pid(unit) != before
+        assert exchange(session, b"after") == b"after"
+        wait_until(carried, "the kernel to carry it again", 10)
+        (shown,) = json.loads(unit.run("/usr/local/bin/fairlead", "sessions", "--json"))
+        assert (shown["path"], shown["in_bytes"]) == ("kernel", 11)
+    assert "fairlead0" in kernel_links(unit)
+    unit.run("systemctl", "stop", "fairleadd")
+    assert kernel_links(unit) == ""

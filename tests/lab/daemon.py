@@ -83,10 +83,13 @@ class Daemon:
         text = {"daemon": self.daemon, "settings": self.settings, "rules": rules}
         self.config.write_text(json.dumps(text, indent=1))
 
+    def command(self, *words: str) -> list:
+        return [FAIRLEADD, "--config", self.config, *words]
+
     def start(self) -> None:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [*self.enter, FAIRLEADD, "--config", self.config],
+                [*self.enter, *self.command()],
                 stdout=log,
                 stderr=log,
                 env=self.env,

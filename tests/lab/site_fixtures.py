@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from .kernel_path import set_forwarding
 from .site import Site, SiteDaemon
 
 
@@ -21,3 +22,10 @@ def site_daemon(site: Site, tmp_path: Path) -> Iterator[SiteDaemon]:
     made = SiteDaemon(site, tmp_path)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def forwarding(site: Site) -> Iterator[None]:
+    set_forwarding(site, 1)
+    yield
+    set_forwarding(site, 0)

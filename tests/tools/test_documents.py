@@ -98,11 +98,8 @@ def daemon_settings() -> list[tuple[str, str]]:
 def identity_keys() -> list[tuple[str, str, str]]:
     """Each key of a rule's identity, with its default and meaning."""
     text = read(SRC / "model/identity.def")
-    rows = re.findall(r"^WORDS?\(\w+, (\w+), \w+, \"([^\"]+)\", \"([^\"]+)\"\)", text, re.M)
-    rows += [
-        (key, "none", meaning)
-        for key, meaning in re.findall(r"^PREFIXES\(\w+, (\w+), \"([^\"]+)\"\)", text, re.M)
-    ]
+    row = re.compile(r"^[A-Z]+\(\w+, (\w+), (?:\w+, \"([^\"]+)\", )?\"([^\"]+)\"\)", re.M)
+    rows = [(key, standard or "none", meaning) for key, standard, meaning in row.findall(text)]
     assert len(rows) == len(re.findall(r"^[A-Z]+\(", text, re.M)) > 0
     return rows
 

@@ -65,10 +65,20 @@ void fields_rules_init(struct table *table)
 		{ "ID", 4, false },	   { "NAME", 3, false },     { "PORT", 0, false },
 		{ "CONTAINER", 1, false }, { "IDENTITY", 2, false }, { "ORIGIN", 6, false },
 		{ "STATE", 5, false },	   { "SESSIONS", 2, true },  { "IN", 2, true },
-		{ "OUT", 2, true },
+		{ "OUT", 2, true },	   { "PATH", 2, false },
 	};
 
 	table_init(table, columns, sizeof(columns) / sizeof(columns[0]));
+}
+
+void fields_rules_note(FILE *out, const json_t *rule)
+{
+	const char *host = field_text(rule, "host");
+
+	/* the kernel path is for IPv6 alone, which need not be said of each rule of IPv4 */
+	if (json_object_get(rule, "carried_why") && host[0] == '[')
+		(void)fprintf(out, "%s/%s is carried by the relay: %s\n", host,
+			      field_text(rule, "protocol"), field_text(rule, "carried_why"));
 }
 
 void fields_rules_add(struct table *table, const json_t *rule)
@@ -84,7 +94,8 @@ void fields_rules_add(struct table *table, const json_t *rule)
 				field_text(rule, "state"),
 				field_count(counters, "open", sessions),
 				field_size(counters, "in_bytes", in),
-				field_size(counters, "out_bytes", out) };
+				field_size(counters, "out_bytes", out),
+				field_text(rule, "carried_by") };
 
 	(void)snprintf(port, sizeof(port), "%s/%s", field_text(rule, "host"),
 		       field_text(rule, "protocol"));

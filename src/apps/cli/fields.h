@@ -28,6 +28,8 @@ void field_print_json(const json_t *answer);
 /* A row of each kind; the tables have the columns of fields.c. */
 void fields_rules_init(struct table *table);
 void fields_rules_add(struct table *table, const json_t *rule);
+/* Why the relay carries one that was to be carried by the kernel. */
+void fields_rules_note(FILE *out, const json_t *rule);
 void fields_sessions_init(struct table *table);
 void fields_sessions_add(struct table *table, const json_t *session);
 void fields_clients_init(struct table *table);

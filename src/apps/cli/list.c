@@ -19,6 +19,12 @@ static void print_table(const struct list *list, const json_t *items)
 	}
 	table_print(&table, stdout);
 	table_fini(&table);
+	if (!list->note)
+		return;
+	json_array_foreach(items, i, item)
+	{
+		list->note(stdout, item);
+	}
 }
 
 /*

@@ -12,6 +12,7 @@ struct list {
 	const char *key; /* of the array in the answer */
 	void (*init)(struct table *table);
 	void (*add)(struct table *table, const json_t *item);
+	void (*note)(FILE *out, const json_t *item); /* below the table; NULL: there is none */
 };
 
 enum list_form { AS_TABLE, AS_JSON, AS_IDS };

@@ -12,9 +12,10 @@
 /* What the daemon gives with one answer at the most. */
 #define PAGE "100000"
 
-static const struct list rules = { "rules", fields_rules_init, fields_rules_add };
-static const struct list sessions = { "sessions", fields_sessions_init, fields_sessions_add };
-static const struct list clients = { "clients", fields_clients_init, fields_clients_add };
+static const struct list rules = { "rules", fields_rules_init, fields_rules_add,
+				   fields_rules_note };
+static const struct list sessions = { "sessions", fields_sessions_init, fields_sessions_add, NULL };
+static const struct list clients = { "clients", fields_clients_init, fields_clients_add, NULL };
 
 int command_ls(int argc, char **argv)
 {

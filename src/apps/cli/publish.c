@@ -13,6 +13,7 @@
 #include "identity/identities.h"
 #include "kernel/kernel_path.h"
 #include "loop/signals.h"
+#include "model/pseudo.h"
 #include "net/socket.h"
 
 /* For how long an address is kept for a client that has gone. */
@@ -27,7 +28,6 @@ static struct publish {
 	FILE *listening; /* what is said once all ports are there */
 	struct identities identities;
 	struct publisher publisher;
-	struct prefix transit; /* of the kernel path */
 	struct kernel_path kernel_path;
 	bool has_kernel_path;
 } publish;
@@ -162,9 +162,6 @@ static int start_identities(struct error *err)
 					    .lease_s = LEASE_S };
 	int r;
 
-	if (options->by_kernel)
-		kernel_path_halve(&options->pool, &settings.pool, &publish.transit);
-
 	identities_init(&publish.identities, &settings, IDENTITIES_RUN_DIRECTORY);
 	publish.publisher.introducer = &publish.identities.introductions.introducer;
 	r = identities_prepare(&publish.identities, &options->identity, err);
@@ -175,20 +172,87 @@ static int start_identities(struct error *err)
 	return r;
 }
 
-/* The relay has the same ports, for clients of this host. */
+/* The kernel path. The relay has the same ports, for clients of this host. */
+
+static uint64_t next_id(void *context)
+{
+	return relay_next_id(context);
+}
+
+static void on_told(void *context, const struct error *err)
+{
+	(void)context;
+	log_write(err->code < 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, "%s", err->text);
+}
+
+static int open_kernel_path(struct error *err)
+{
+	struct carrier_settings settings = {
+		.identities = &publish.identities,
+		.udp_idle_ns = publish.settings.udp_idle_timeout_ns,
+		.observer = { .next_id = next_id, .context = &publish.publisher.relay },
+	};
+	int r = pseudo_parse_transit(PSEUDO_TRANSIT, &settings.transit, err);
+
+	if (publish.options.identity.path == PATH_AUTO)
+		settings.told = on_told;
+	if (r == 0)
+		r = kernel_path_start(&publish.kernel_path, &settings, err);
+	publish.has_kernel_path = r == 0;
+	return r;
+}
+
+static void set_kernel_rules(void)
+{
+	struct rule *rules = NULL;
+	size_t count = 0;
+
+	for (struct published_port *port = publisher_next(&publish.publisher, NULL); port;
+	     port = publisher_next(&publish.publisher, port)) {
+		struct rule *more = reallocarray(rules, count + 1, sizeof(*rules));
+
+		if (!more)
+			break;
+		rules = more;
+		rules[count++] = port->rule;
+	}
+	kernel_path_set_rules(&publish.kernel_path, rules, count);
+	kernel_path_wait(&publish.kernel_path);
+}
+
+/* Whoever asks for the kernel gets it or none; whoever leaves that to us is told. */
+static int check_kernel_rules(struct error *err)
+{
+	for (struct published_port *port = publisher_next(&publish.publisher, NULL); port;
+	     port = publisher_next(&publish.publisher, port)) {
+		struct kernel_path_state state;
+		char text[RULE_TEXT_MAX];
+
+		if (port->rule.host.family != AF_INET6 ||
+		    !kernel_path_describe(&publish.kernel_path, &port->rule, &state) ||
+		    state.is_carried)
+			continue;
+		if (publish.options.identity.path == PATH_KERNEL) {
+			*err = state.obstacle;
+			return err->code;
+		}
+		(void)fprintf(publish.listening, "%s is carried by the relay: %s\n",
+			      rule_format(&port->rule, text), state.obstacle.text);
+	}
+	return 0;
+}
+
 static int start_kernel_path(struct error *err)
 {
-	int r = kernel_path_open(&publish.kernel_path, identities_pseudo(&publish.identities),
-				 &publish.identities.settings.pool, &publish.transit, err);
+	int r;
 
+	if (publish.options.identity.path == PATH_RELAY)
+		return 0;
+	r = open_kernel_path(err);
 	if (r < 0)
 		return r;
-	publish.has_kernel_path = true;
-	for (struct published_port *port = publisher_next(&publish.publisher, NULL); port && r == 0;
-	     port = publisher_next(&publish.publisher, port))
-		if (port->rule.host.family == AF_INET6 && port->rule.protocol != PROTOCOL_SCTP)
-			r = kernel_path_add(&publish.kernel_path, &port->rule, err);
-	return r;
+	set_kernel_rules();
+	return check_kernel_rules(err);
 }
 
 static int start(struct error *err)
@@ -216,13 +280,13 @@ static int start(struct error *err)
 		if (r < 0)
 			return error_prefix(err, "-p %.60s", publish.options.texts[i]);
 	}
-	return publish.options.by_kernel ? start_kernel_path(err) : 0;
+	return start_kernel_path(err);
 }
 
 static void end(void)
 {
 	if (publish.has_kernel_path)
-		kernel_path_close(&publish.kernel_path);
+		kernel_path_stop(&publish.kernel_path, false);
 	identities_fini(&publish.identities);
 }
 

@@ -14,13 +14,12 @@
 #include "model/pseudo.h"
 #include "model/settings.h"
 
-/* Of long options that have no letter; those of the identity follow. */
+/* Of long options that have no letter; those of the rule's clients follow. */
 enum {
 	OPTION_NAME = 256,
 	OPTION_SOCKET,
 	OPTION_POOL,
 	OPTION_CLIENT_LENGTH,
-	OPTION_PATH,
 	OPTION_IDENTITY,
 };
 
@@ -31,7 +30,6 @@ static const struct option own_options[] = {
 	{ "socket", required_argument, NULL, OPTION_SOCKET },
 	{ "pseudo-pool", required_argument, NULL, OPTION_POOL },
 	{ "pseudo-client-length", required_argument, NULL, OPTION_CLIENT_LENGTH },
-	{ "path", required_argument, NULL, OPTION_PATH },
 	{ "help", no_argument, NULL, 'h' },
 };
 
@@ -70,7 +68,7 @@ static void print_identity_help(void)
 {
 	char flag[NAME_MAX_BYTES];
 
-	printf("\nIdentity:\n");
+	printf("\nClients:\n");
 	for (size_t i = 0; identity_keys[i]; i++) {
 		printf("      --%s list (%s)\n", flag_of(identity_keys[i], flag),
 		       identity_standard(identity_keys[i]));
@@ -79,9 +77,7 @@ static void print_identity_help(void)
 	printf("      --pseudo-pool prefix (" PSEUDO_POOL ")\n"
 	       "          where pseudo-IPv4 addresses are taken from, in the foreground\n"
 	       "      --pseudo-client-length bits (128)\n"
-	       "          how much of an IPv6 address is one client there\n"
-	       "      --path word (relay)\n"
-	       "          in the foreground: who carries outside IPv6 clients, relay or kernel\n");
+	       "          how much of an IPv6 address is one client there\n");
 }
 
 static void print_help(void)
@@ -136,14 +132,6 @@ static int add_spec(struct publish_options *options, const char *text, struct er
 	return port_spec_parse(text, &options->specs[options->specs_count++], err);
 }
 
-static int take_path(struct publish_options *options, const char *text, struct error *err)
-{
-	options->by_kernel = strcmp(text, "kernel") == 0;
-	if (options->by_kernel || strcmp(text, "relay") == 0)
-		return 0;
-	return error_set(err, -EINVAL, "--path: '%.40s' is none of relay, kernel", text);
-}
-
 /* Returns 0, or -errno with a sentence. */
 static int take_option(struct publish_options *options, int option, const char *text,
 		       struct error *err)
@@ -166,8 +154,6 @@ static int take_option(struct publish_options *options, int option, const char *
 		options->socket = text;
 		command_line_set_socket(text);
 		return 0;
-	case OPTION_PATH:
-		return take_path(options, text, err);
 	case OPTION_POOL:
 		options->has_pool_options = true;
 		return pseudo_parse_pool(text, &options->pool, err);
@@ -244,27 +230,6 @@ static int parse_container(struct publish_options *options, const char *text)
 	return usage_error(err.text);
 }
 
-/* The kernel translates addresses and nothing else. */
-static const char *find_kernel_contradiction(const struct publish_options *options)
-{
-	const struct identity *identity = &options->identity;
-
-	if (!options->by_kernel)
-		return NULL;
-	if (options->detached)
-		return "--path kernel is for the foreground alone: leave out -d";
-	if (identity->kinds != IDENTITY_PSEUDO_IPV4 || identity->accept_proxy_from.count > 0)
-		return "--path kernel shows clients by their addresses alone: give it --identity "
-		       "pseudo-ipv4, and no PROXY or http";
-	if (options->client_length != 128)
-		return "--path kernel tells clients by their whole address: leave out "
-		       "--pseudo-client-length";
-	if (options->pool.length > 24)
-		return "--path kernel needs half of the pool for itself: give --pseudo-pool a /24 or "
-		       "larger";
-	return NULL;
-}
-
 static const char *find_contradiction(const struct publish_options *options)
 {
 	bool has_pseudo = options->identity.kinds & IDENTITY_PSEUDO_IPV4;
@@ -280,7 +245,10 @@ static const char *find_contradiction(const struct publish_options *options)
 		return "--pseudo-pool and --pseudo-client-length need --identity pseudo-ipv4";
 	if (options->specs_count == 0)
 		return "nothing to publish: give a port with -p, like -p 8080:80";
-	return find_kernel_contradiction(options);
+	if (options->identity.path == PATH_KERNEL && options->client_length != 128)
+		return "--path kernel tells clients by their whole address: leave out "
+		       "--pseudo-client-length";
+	return NULL;
 }
 
 static int check_identity(const struct publish_options *options)

@@ -25,7 +25,6 @@ struct publish_options {
 	struct prefix pool;    /* of pseudo-IPv4 addresses, in the foreground */
 	uint8_t client_length; /* of the prefix that is one client there */
 	bool has_pool_options;
-	bool by_kernel; /* outside clients, in the foreground */
 };
 
 /* Returns -1 to go on, else the exit code: what was wrong has been said on standard error. */

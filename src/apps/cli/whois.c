@@ -108,7 +108,7 @@ static int ask(const struct address *address)
 }
 
 static const struct list assignments = { "assignments", fields_assignments_init,
-					 fields_assignments_add };
+					 fields_assignments_add, NULL };
 
 int command_whois(int argc, char **argv)
 {

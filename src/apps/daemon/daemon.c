@@ -21,6 +21,7 @@
 #include "control/access_log.h"
 #include "control/drop_ins.h"
 #include "control/identity_watch.h"
+#include "control/kernel_follow.h"
 #include "control/record.h"
 #include "control/reload.h"
 #include "control/rules.h"
@@ -49,6 +50,8 @@ static struct daemon {
 	struct identities identities;
 	struct control control;
 	struct identity_watch *identity_watch;
+	struct kernel_path kernel_path;
+	struct kernel_follow kernel_follow;
 	struct rules rules;
 	struct drop_ins drop_ins;
 	bool has_drop_ins;
@@ -59,8 +62,9 @@ static struct daemon {
 	struct timeout ending_check;
 	uint64_t ends_at_ns;
 	struct helper stopper, reloader;
-	bool reloads_again; /* a signal came while the reloader was at work ... */
-	bool ends_then;	    /* ... or the end is due */
+	bool reloads_again;	/* a signal came while the reloader was at work ... */
+	bool ends_then;		/* ... or the end is due */
+	bool keeps_kernel_path; /* for the daemon that follows */
 } self;
 
 /* Helpers: threads for what would keep the loop waiting, or itself waits for the loop. */
@@ -82,6 +86,12 @@ static bool start(struct helper *helper, void *(*run)(void *context))
 
 /* What is seen of ports. */
 
+static void on_kernel_session(void *context, const struct session_end *end, const struct rule *rule)
+{
+	(void)context;
+	access_log_put(self.control.access_log, end, rule);
+}
+
 static void on_session_logged(void *context, const struct session_end *end)
 {
 	(void)context;
@@ -101,6 +111,7 @@ static void *stop_helpers(void *context)
 	server_stop(self.api);
 	server_stop(self.status);
 	identity_watch_stop(self.identity_watch);
+	kernel_path_stop(&self.kernel_path, self.keeps_kernel_path);
 	control_call(&self.control, call_stop, &self.loop);
 	return NULL;
 }
@@ -115,10 +126,16 @@ static void end_now(void)
 		_exit(EXIT_FAILURE);
 }
 
+static bool has_sessions(void)
+{
+	return publisher_has_sessions(&self.publisher) ||
+	       (!self.keeps_kernel_path && kernel_path_has_sessions(&self.kernel_path));
+}
+
 static void ending_expired(void *context, struct timeout *timeout)
 {
 	(void)context;
-	if (!publisher_has_sessions(&self.publisher) || self.loop.now_ns >= self.ends_at_ns)
+	if (!has_sessions() || self.loop.now_ns >= self.ends_at_ns)
 		end_now();
 	else
 		timeout_start(timeout, &self.ending, &self.loop);
@@ -135,6 +152,9 @@ static void begin_to_end(void)
 		  text_format_duration(patience_ns, text));
 	events_tell(&self.control.events, EVENT_DAEMON, "end", NULL);
 	self.control.ends = true;
+	kernel_follow_fini(&self.kernel_follow);
+	if (!self.keeps_kernel_path)
+		kernel_path_drain(&self.kernel_path);
 	for (struct published_port *port = publisher_next(&self.publisher, NULL); port;
 	     port = publisher_next(&self.publisher, port))
 		publisher_stop_listening(&self.publisher, port);
@@ -191,6 +211,8 @@ static void start_to_reload(void)
 static void on_signal(void *context, int signal)
 {
 	(void)context;
+	if (signal == SIGUSR2)
+		self.keeps_kernel_path = true;
 	if (signal == SIGHUP && !self.control.ends)
 		start_to_reload();
 	else if (signal != SIGHUP && !self.control.ends)
@@ -220,6 +242,8 @@ static int start_loop(struct error *err)
 
 	if (r == 0)
 		r = signals_init(&self.signals, &self.loop, on_signal, NULL);
+	if (r == 0)
+		r = signals_add(&self.signals, SIGUSR2);
 	if (r < 0)
 		return error_set(err, r, "epoll or signalfd: %s", error_name(r));
 	timeout_queue_init(&self.ending, &self.loop, ENDING_CHECK_NS, ending_expired, NULL);
@@ -252,6 +276,41 @@ static void start_identities(void)
 	self.publisher.introducer = &self.identities.introductions.introducer;
 }
 
+static uint64_t next_session_id(void *context)
+{
+	(void)context;
+	return relay_next_id(&self.publisher.relay);
+}
+
+static void tell_of_kernel_path(void *context, const struct error *err)
+{
+	(void)context;
+	log_write(err->code < 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE, "%s", err->text);
+}
+
+/* Before the first rule. Nothing of the host is touched until one wants it. */
+static int start_kernel_path(struct error *err)
+{
+	const struct daemon_settings *settings = &self.control.config.daemon;
+	struct carrier_settings path = {
+		.identities = &self.identities,
+		.udp_idle_ns = self.control.config.settings.udp_idle_timeout_ns,
+		.observer = { .next_id = next_session_id, .ended = on_kernel_session },
+		.told = tell_of_kernel_path,
+	};
+	int r = pseudo_parse_transit(settings->pseudo_transit, &path.transit, err);
+
+	if (!daemon_settings_is_off(settings->kernel_pins))
+		path.pins = settings->kernel_pins;
+	if (r == 0)
+		r = kernel_path_start(&self.kernel_path, &path, err);
+	if (r < 0)
+		return r;
+	self.control.kernel_path = &self.kernel_path;
+	kernel_follow_init(&self.kernel_follow, &self.rules, &self.kernel_path, &self.loop);
+	return 0;
+}
+
 static int start_control(const char *config_path, struct error *err)
 {
 	struct publisher_observer observer = reporter_observer(&self.reporter, &self.loop);
@@ -275,7 +334,7 @@ static int start_control(const char *config_path, struct error *err)
 	self.control.identities = &self.identities;
 	rules_init(&self.rules, &self.publisher, &self.control.events, &keeper);
 	self.control.access_log = access_log_start(&self.control, err);
-	return self.control.access_log ? 0 : err->code;
+	return self.control.access_log ? start_kernel_path(err) : err->code;
 }
 
 /* What the API had been told before: each by itself, so that one that fails does not stop others. */
@@ -365,6 +424,8 @@ static int start_drop_ins(struct error *err)
 	if (fd < 0)
 		return fd;
 	r = identity_set(&identity, "identity", settings->drop_in_identity, err);
+	if (r == 0)
+		r = identity_set(&identity, "path", settings->drop_in_path, err);
 	if (r == 0)
 		r = identities_prepare(&self.identities, &identity, err);
 	if (r < 0)

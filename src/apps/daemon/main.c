@@ -3,12 +3,15 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "api/config.h"
 #include "apps/daemon/daemon.h"
 #include "apps/daemon/options.h"
 #include "apps/version.h"
 #include "base/log.h"
+#include "identity/identities.h"
+#include "kernel/carrier.h"
 
 static int check(const char *path)
 {
@@ -24,6 +27,38 @@ static int check(const char *path)
 		printf("%s: good, with %zu rules\n", path, config.rules.count);
 	config_fini(&config);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Routes, tables, filters, links: all on this host that is this program's, and nobody's now. */
+static int clean_up(const char *path, struct error *err)
+{
+	struct config config;
+	int r = 0, more = 0;
+
+	config_init(&config);
+	if (path || access(CONFIG_PATH, F_OK) == 0)
+		r = config_read(&config, path ? path : CONFIG_PATH, err);
+	if (r == 0)
+		r = pool_host_cleanup(IDENTITIES_RUN_DIRECTORY, err);
+	if (r >= 0)
+		more = carrier_cleanup(config.daemon.kernel_pins);
+	config_fini(&config);
+	return r < 0 ? r : r + more;
+}
+
+static int cleanup(const char *path)
+{
+	struct error err;
+	int count = clean_up(path, &err);
+
+	if (count < 0)
+		(void)fprintf(stderr, "fairleadd: %s\n", err.text);
+	else if (count == 0)
+		printf("Nothing was left\n");
+	else
+		printf("Removed what was left: %d routes, tables, filters, links and maps\n",
+		       count);
+	return count < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
@@ -44,6 +79,8 @@ int main(int argc, char **argv)
 	}
 	if (options.check)
 		return check(options.check);
+	if (options.cleanup)
+		return cleanup(options.config);
 	/* Large blocks, as answers of the API, go back to the system when they are freed. */
 	(void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	if (daemon_start(options.config, &err) < 0) {

@@ -13,10 +13,12 @@ void options_print_help(void)
 	       "Options:\n"
 	       "  -c, --config FILE   Read FILE instead of " CONFIG_PATH "\n"
 	       "      --check FILE    Say whether FILE is a good configuration, and quit\n"
+	       "      --cleanup       Take away what a killed daemon has left on this host, and quit\n"
 	       "  -h, --help          Print this text and quit\n"
 	       "  -v, --version       Print version information and quit\n\n"
 	       "SIGHUP has the configuration read again. SIGTERM ends it once its sessions have, or\n"
-	       "after some time; a second one ends it at once.\n");
+	       "after some time; a second one ends it at once. SIGUSR2 does the same, but what the\n"
+	       "kernel path carries goes on, for the daemon that follows.\n");
 }
 
 static int wrong(const char *what, const char *value)
@@ -30,6 +32,7 @@ int options_parse(int argc, char **argv, struct options *ret)
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "check", required_argument, NULL, 'k' },
+		{ "cleanup", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
 		{ 0 },
@@ -45,6 +48,9 @@ int options_parse(int argc, char **argv, struct options *ret)
 			break;
 		case 'k':
 			ret->check = optarg;
+			break;
+		case 'l':
+			ret->cleanup = true;
 			break;
 		case 'h':
 			ret->help = true;

@@ -10,7 +10,7 @@
 struct options {
 	const char *config; /* NULL: the usual one, if it is there */
 	const char *check;  /* a file to be looked at, and nothing else */
-	bool version, help;
+	bool cleanup, version, help;
 };
 
 /* Returns 0, or 2 after having said on standard error what was wrong. */

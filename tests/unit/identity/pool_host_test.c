@@ -304,8 +304,8 @@ static void the_hosts_own_addresses_and_routes_are_respected(void **state)
 		  "the address 240.5.5.5/32 on interface lo" },
 		{ "ip route add 240.5.0.0/16 dev lo table 77", "ip route flush table 77",
 		  "a route to 240.5.0.0/16 on interface lo" },
-		{ "ip route add local 240.0.0.0/4 dev lo", "ip route del local 240.0.0.0/4 dev lo",
-		  "a route to 240.0.0.0/4" },
+		{ "ip route add local 240.0.0.0/5 dev lo", "ip route del local 240.0.0.0/5 dev lo",
+		  "a route to 240.0.0.0/5" },
 	};
 	(void)state;
 
@@ -333,12 +333,12 @@ static void routes_to_nearly_everywhere_or_nowhere_are_not_in_the_way(void **sta
 {
 	(void)state;
 	assert_int_equal(run("ip route add 128.0.0.0/1 dev lo && ip route add default dev lo && "
-			     "ip route add blackhole 240.0.0.0/4"),
+			     "ip route add blackhole 240.0.0.0/5"),
 			 0);
 	assert_int_equal(host_open(&host, PSEUDO_POOL), 0);
 	pool_host_close(&host);
 	assert_int_equal(run("ip route del 128.0.0.0/1 && ip route del default && "
-			     "ip route del 240.0.0.0/4"),
+			     "ip route del 240.0.0.0/5"),
 			 0);
 }
 

@@ -237,7 +237,7 @@ static int setup(void **state)
 		return -1;
 	translate->rodata->pool = in4("240.0.0.0");
 	translate->rodata->pool_mask = in4("248.0.0.0");
-	translate->rodata->transit_bit = in4("8.0.0.0");
+	translate->rodata->transit = in4("248.0.0.0");
 	translate->rodata->inside_ifindex = 77;
 	translate->rodata->mtu_inside = 1480;
 	if (translate__load(translate) != 0)
@@ -500,7 +500,7 @@ static void assert_to_ipv6(uint8_t protocol, uint8_t flags, size_t payload)
 	assert_int_equal(ntohl(ip->ip6_flow), 6u << 28 | 0xb8u << 20);
 	assert_int_equal(ntohs(ip->ip6_plen), header + payload);
 	assert_int_equal(ip->ip6_nxt, protocol);
-	assert_int_equal(ip->ip6_hlim, 63);
+	assert_int_equal(ip->ip6_hlim, 62); /* one less: it is forwarded */
 	assert_memory_equal(&ip->ip6_src, &host, 16);
 	assert_memory_equal(&ip->ip6_dst, &client, 16);
 	assert_memory_equal(transport, "\x1f\x90\x9c\x40", 4);
@@ -709,9 +709,8 @@ static void flows_are_counted(void **state)
 	assert_to_ipv4(IPPROTO_TCP, TH_ACK, 100);
 	assert_int_equal(bpf_map_lookup_elem(fd, &key, &flow), 0);
 	assert_int_equal(flow.packets, 2);
-	assert_int_equal(flow.bytes, 74 + 174);
+	assert_int_equal(flow.bytes, 100);
 	assert_int_equal(flow.state, FLOW_BEGINS);
-	assert_int_equal(flow.rule, 7);
 	assert_to_ipv4(IPPROTO_TCP, TH_FIN | TH_ACK, 0);
 	assert_int_equal(bpf_map_lookup_elem(fd, &key, &flow), 0);
 	assert_int_equal(flow.state, FLOW_CLIENT_ENDED);
@@ -720,6 +719,93 @@ static void flows_are_counted(void **state)
 	assert_int_equal(bpf_map_lookup_elem(fd, &key, &flow), 0);
 	assert_int_equal(flow.packets, 1);
 	assert_int_equal(flow.state, FLOW_BEGINS);
+}
+
+static struct flow6_key key_of(uint8_t protocol)
+{
+	return (struct flow6_key){ .client = in6(CLIENT),
+				   .host = in6(HOST),
+				   .client_port = htons(40000),
+				   .host_port = htons(8080),
+				   .protocol = protocol };
+}
+
+static struct flow4_key answers_of(uint8_t protocol)
+{
+	return (struct flow4_key){ .pseudo = in4(PSEUDO),
+				   .target = in4(TARGET),
+				   .client_port = htons(40000),
+				   .target_port = htons(80),
+				   .protocol = protocol };
+}
+
+/* Those that were stopped get no further: the host knows of no such connection, and resets it. */
+static void stopped_flows_are_left_to_the_host(void **state)
+{
+	struct flow6_key key = key_of(IPPROTO_TCP);
+	struct flow4_key answers = answers_of(IPPROTO_TCP);
+	int flows6 = bpf_map__fd(translate->maps.flows6),
+	    flows4 = bpf_map__fd(translate->maps.flows4);
+	struct flow6 from_client;
+	struct flow4 to_client;
+
+	(void)state;
+	assert_to_ipv4(IPPROTO_TCP, TH_SYN, 0);
+	know_route(IPPROTO_TCP);
+	assert_int_equal(bpf_map_lookup_elem(flows6, &key, &from_client), 0);
+	assert_int_equal(bpf_map_lookup_elem(flows4, &answers, &to_client), 0);
+	from_client.state |= FLOW_STOPPED;
+	to_client.state |= FLOW_STOPPED;
+	put(translate->maps.flows6, &key, &from_client);
+	put(translate->maps.flows4, &answers, &to_client);
+	write_ipv6(IPPROTO_TCP, 40000, 8080, TH_ACK, 10);
+	assert_left_alone(run_program(translate->progs.uplink_ether));
+	write_ipv4(IPPROTO_TCP, 80, 40000, TH_ACK, 10);
+	assert_left_alone(run_program(translate->progs.container_link));
+	/* the same ports again, in a new connection */
+	assert_to_ipv4(IPPROTO_TCP, TH_SYN, 0);
+}
+
+/* Two of the host's addresses, and one container, which would see one connection. */
+static void a_port_that_is_in_use_is_left_to_the_relay(void **state)
+{
+	struct published_key other = { .host = in6("2001:db8::3"),
+				       .port = htons(8080),
+				       .protocol = IPPROTO_TCP };
+	struct published value = { .target = in4(TARGET),
+				   .aim = in4(TARGET),
+				   .target_port = htons(80) };
+	struct ip6_hdr *ip;
+
+	(void)state;
+	put(translate->maps.published, &other, &value);
+	assert_to_ipv4(IPPROTO_TCP, TH_SYN, 0);
+	ip = write_ipv6(IPPROTO_TCP, 40000, 8080, TH_SYN, 0);
+	ip->ip6_dst = in6("2001:db8::3");
+	assert_left_alone(run_program(translate->progs.uplink_ether));
+	assert_int_equal(counted(LEFT_TO_RELAY), 1);
+	ip = write_ipv6(IPPROTO_TCP, 40001, 8080, TH_SYN, 0);
+	ip->ip6_dst = in6("2001:db8::3");
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+	assert_int_equal(out_ipv4()->version, 4);
+}
+
+/* The last router is to say so, and that is the host. */
+static void the_last_hop_is_left_to_the_stack(void **state)
+{
+	struct iphdr *ip;
+
+	(void)state;
+	assert_to_ipv4(IPPROTO_UDP, 0, 10);
+	know_route(IPPROTO_UDP);
+	ip = write_ipv4(IPPROTO_UDP, 80, 40000, 0, 10);
+	ip->ttl = 1;
+	ip->check = 0;
+	ip->check = htons((uint16_t)~folded(sum_of(ip, 20)));
+	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_OK);
+	assert_int_equal(out_ipv4()->daddr, in4(TRANSIT));
+	assert_int_equal(out_ipv4()->ttl, 1);
+	assert_int_equal(folded(sum_of(out_ipv4(), 20)), 0xffff);
 }
 
 /* Errors, each with a packet in it that has been translated before. */
@@ -948,6 +1034,9 @@ int main(void)
 		LOADED(fragments_that_cannot_be_translated_are_dropped),
 		LOADED(answers_of_no_flow_are_left_to_the_relay),
 		LOADED(flows_are_counted),
+		LOADED(stopped_flows_are_left_to_the_host),
+		LOADED(a_port_that_is_in_use_is_left_to_the_relay),
+		LOADED(the_last_hop_is_left_to_the_stack),
 		LOADED(errors_of_clients_reach_the_container),
 		LOADED(errors_may_have_little_of_the_packet),
 		LOADED(other_icmp_is_left_to_the_host),

@@ -80,8 +80,11 @@ static void bad_values_are_told_and_change_nothing(void **state)
 		{ "http_headers", "none" },
 		{ "accept_proxy_from", "host" },
 		{ "accept_proxy_from", "10.0.0.1/8" },
-		{ "accept_proxy_from", "1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4,1.1.1.5,1.1.1.6,1.1.1.7,"
-				       "1.1.1.8,1.1.1.9" },
+		{ "accept_proxy_from",
+		  "::1,::2,::3,::4,::5,::6,::7,::8,::9,::a,::b,::c,::d,::e,::f,"
+		  "::10,::11" },
+		{ "path", "fast" },
+		{ "path", "relay,kernel" },
 	};
 	struct identity none = { .kinds = 0 };
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/obstacles.h"
+
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "identity/nftables.h"
+#include "identity/pool_route.h"
+
+#define NAME_MAX_BYTES 128
+
+/* Of nft(8) itself: how chains are listed. */
+#define BLANKS " \t\n"
+
+/* Whether the host forwards what comes from a link. */
+static bool is_forwarding(const char *link)
+{
+	char path[96], value[8] = "";
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%.15s/forwarding", link);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	(void)!fgets(value, sizeof(value), file);
+	(void)fclose(file);
+	return value[0] == '1';
+}
+
+int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex, struct error *err)
+{
+	char text[ADDRESS_TEXT_MAX];
+	struct pool_way way;
+	int r = pool_route_find_way(container, &way);
+
+	if (r < 0)
+		return error_set(err, r, "there is no way to the container %s: %s",
+				 address_format_ip(container, text), error_name(r));
+	*ret_ifindex = if_nametoindex(way.device);
+	if (*ret_ifindex == 0 || way.is_local)
+		return error_set(err, -EHOSTUNREACH,
+				 "the kernel path leads to containers, and %s is this host's own",
+				 address_format_ip(container, text));
+	if (!is_forwarding(way.device) || !is_forwarding("default"))
+		return error_set(err, -ENONET,
+				 "the kernel path needs this host to forward IPv4: set "
+				 "net.ipv4.ip_forward=1 with sysctl(8)");
+	return 0;
+}
+
+/* Filters of IPv6. */
+
+struct chain {
+	const char *family;
+	char table[NAME_MAX_BYTES], name[NAME_MAX_BYTES];
+};
+
+/* What nft(8) prints of a command. The caller frees it; NULL where it has nothing to say. */
+static char *ask(const char *command)
+{
+	struct nft_ctx *nft = nftables_new();
+	char *said = NULL;
+
+	if (nft && nft_run_cmd_from_buffer(nft, command) == 0)
+		said = strdup(nft_ctx_get_output_buffer(nft));
+	nft_ctx_free(nft);
+	return said;
+}
+
+/* Lines of a chain: its begin, its kind, its rules, and two ends. */
+static bool has_rules(const struct chain *chain)
+{
+	char command[2 * NAME_MAX_BYTES + 32];
+	char *text, *rest, *line;
+	int lines = 0;
+
+	(void)snprintf(command, sizeof(command), "list chain %s %s %s", chain->family, chain->table,
+		       chain->name);
+	text = ask(command);
+	line = text ? strtok_r(text, "\n", &rest) : NULL;
+	for (; line; line = strtok_r(NULL, "\n", &rest))
+		lines += line[strspn(line, BLANKS)] != '}';
+	free(text);
+	return lines > 3; /* the table, the chain, its kind */
+}
+
+static bool is_ours(const struct chain *chain)
+{
+	return strncmp(chain->table, "fairlead", strlen("fairlead")) == 0;
+}
+
+/* The first word behind some others: that of `table ip6 filter {`, say. */
+static void take_name(const char *line, const char *behind, char ret[NAME_MAX_BYTES])
+{
+	line += strlen(behind);
+	(void)snprintf(ret, NAME_MAX_BYTES, "%.*s", (int)strcspn(line, BLANKS), line);
+}
+
+static bool look_at_line(const char *line, const char *table, struct chain *chain)
+{
+	line += strspn(line, BLANKS);
+	if (strncmp(line, table, strlen(table)) == 0)
+		take_name(line, table, chain->table);
+	else if (strncmp(line, "chain ", strlen("chain ")) == 0)
+		take_name(line, "chain ", chain->name);
+	else if (strncmp(line, "type filter hook input ", strlen("type filter hook input ")) == 0)
+		return !is_ours(chain) && (strstr(line, "policy drop") || has_rules(chain));
+	return false;
+}
+
+/* Whether there is one that filters; *ret is that. */
+static bool find_chain(const char *family, struct chain *ret)
+{
+	char command[32], table[32];
+	char *text, *rest, *line;
+	bool found = false;
+
+	*ret = (struct chain){ .family = family };
+	(void)snprintf(command, sizeof(command), "list chains %s", family);
+	(void)snprintf(table, sizeof(table), "table %s ", family);
+	text = ask(command);
+	line = text ? strtok_r(text, "\n", &rest) : NULL;
+	for (; line && !found; line = strtok_r(NULL, "\n", &rest))
+		found = look_at_line(line, table, ret);
+	free(text);
+	return found;
+}
+
+/* Those of ip6tables-legacy(8), of which it is only seen that there are some. */
+static bool has_legacy_filters(void)
+{
+	FILE *file = fopen("/proc/net/ip6_tables_names", "re");
+	char line[64];
+	bool found = false;
+
+	while (file && fgets(line, sizeof(line), file))
+		found = found || strcmp(line, "filter\n") == 0;
+	if (file)
+		(void)fclose(file);
+	return found;
+}
+
+int obstacle_of_filters(struct error *err)
+{
+	int r = nftables_find_table(NFPROTO_IPV6, "filter");
+	struct chain chain;
+
+	if (r < 0 && r != -ENOENT)
+		return error_set(err, -EEXIST,
+				 "it cannot be found out whether there are filters of IPv6: %s",
+				 error_name(r));
+	if (find_chain("ip6", &chain) || find_chain("inet", &chain))
+		return error_set(err, -EEXIST,
+				 "this host filters IPv6 in the chain %s %.60s %.60s, which the "
+				 "kernel path passes by: choose path kernel if that may be",
+				 chain.family, chain.table, chain.name);
+	if (has_legacy_filters())
+		return error_set(err, -EEXIST,
+				 "this host has filters of ip6tables-legacy, which the kernel path "
+				 "passes by: choose path kernel if that may be");
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is against the kernel path on this host, in words. */
+#ifndef FAIRLEAD_KERNEL_OBSTACLES_H
+#define FAIRLEAD_KERNEL_OBSTACLES_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "net/address.h"
+
+/*
+ * Whether packets can be sent to a container: there is a link to it, and the host forwards IPv4.
+ * Returns 0 with the link, or -errno with a sentence.
+ */
+int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex,
+			  struct error *err);
+
+/*
+ * Whether this host filters what comes to itself over IPv6, which the kernel path would pass by: a
+ * chain at the hook input, of the families ip6 or inet, that drops, or that has rules at all.
+ * Returns 0, or -EEXIST with a sentence that names it.
+ */
+int obstacle_of_filters(struct error *err);
+
+#endif

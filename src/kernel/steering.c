@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/steering.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "kernel/obstacles.h"
+
+/* Connections without an answer, and none that had one, after which the relay is tried. */
+#define UNANSWERED_MAX 3
+
+static void set_filters(struct steering *steering, struct kernel_rule *rule)
+{
+	const struct prefix all = { .family = AF_INET6 };
+	const struct identity *identity = &rule->rule.identity;
+
+	if (rule->number != 0)
+		return;
+	rule->number = ++steering->last_number;
+	(void)translator_filter(&steering->carrier.translator, rule->number, &all,
+				identity->allow.count == 0);
+	for (size_t i = 0; i < identity->allow.count; i++)
+		if (identity->allow.prefixes[i].family == AF_INET6)
+			(void)translator_filter(&steering->carrier.translator, rule->number,
+						&identity->allow.prefixes[i], true);
+	for (size_t i = 0; i < identity->deny.count; i++)
+		if (identity->deny.prefixes[i].family == AF_INET6)
+			(void)translator_filter(&steering->carrier.translator, rule->number,
+						&identity->deny.prefixes[i], false);
+}
+
+static void unset_filters(struct steering *steering, const struct kernel_rule *rule)
+{
+	const struct prefix all = { .family = AF_INET6 };
+	const struct identity *identity = &rule->rule.identity;
+
+	if (rule->number == 0 || !steering->carrier.is_open)
+		return;
+	translator_unfilter(&steering->carrier.translator, rule->number, &all);
+	for (size_t i = 0; i < identity->allow.count; i++)
+		translator_unfilter(&steering->carrier.translator, rule->number,
+				    &identity->allow.prefixes[i]);
+	for (size_t i = 0; i < identity->deny.count; i++)
+		translator_unfilter(&steering->carrier.translator, rule->number,
+				    &identity->deny.prefixes[i]);
+}
+
+static int find_obstacle(const struct steering *steering, const struct kernel_rule *rule,
+			 uint32_t *ret_ifindex, struct error *err)
+{
+	if (rule->rule.host.family != AF_INET6)
+		return error_set(err, -EAFNOSUPPORT, "the kernel path is for clients of IPv6");
+	if (steering->failure.code < 0) {
+		*err = steering->failure;
+		return err->code;
+	}
+	if (rule->is_unanswered)
+		return error_set(
+			err, -EHOSTUNREACH,
+			"packets of the kernel path to this container got no answer: does a "
+			"filter of FORWARD drop them?");
+	return obstacle_to_container(&rule->rule.container, ret_ifindex, err);
+}
+
+static void set_aim(struct steering *steering, struct kernel_rule *rule)
+{
+	rule->aim = rule->rule.container;
+	if (steering->takes_aims &&
+	    forwarding_aim_at(&steering->carrier.forwarding, &rule->rule.container, &rule->aim) < 0)
+		rule->aim = rule->rule.container;
+	rule->aim.port = 0;
+}
+
+static void carry(struct steering *steering, struct kernel_rule *rule, uint32_t ifindex)
+{
+	int r = translator_attach_containers(&steering->carrier.translator, ifindex);
+
+	rule->is_carried = r == 0;
+	if (r < 0) {
+		error_set(&rule->obstacle, r, "the kernel path: the link to the container: %s",
+			  error_name(r));
+		return;
+	}
+	set_filters(steering, rule);
+	set_aim(steering, rule);
+}
+
+/* Whoever asks for the kernel by name, or has it now, is to know that it is not so. */
+static void tell_of(struct steering *steering, const struct kernel_rule *rule, bool was_carried)
+{
+	char text[RULE_TEXT_MAX];
+	struct error err;
+
+	if (rule->obstacle.code == -EAFNOSUPPORT ||
+	    (rule->rule.identity.path == PATH_AUTO && !was_carried))
+		return;
+	error_set(&err, rule->obstacle.code, "%.60s is carried by the relay: %.220s",
+		  rule_format(&rule->rule, text), rule->obstacle.text);
+	carrier_tell(&steering->carrier, &err);
+}
+
+static void consider(struct steering *steering, struct kernel_rule *rule,
+		     const struct error *filters)
+{
+	bool was_carried = rule->is_carried;
+	uint32_t ifindex = 0;
+	int r = find_obstacle(steering, rule, &ifindex, &rule->obstacle);
+
+	if (r == 0 && rule->rule.identity.path == PATH_AUTO && filters->code < 0) {
+		rule->obstacle = *filters;
+		r = filters->code;
+	}
+	rule->is_carried = false;
+	if (r == 0)
+		carry(steering, rule, ifindex);
+	if (!rule->is_carried)
+		tell_of(steering, rule, was_carried);
+}
+
+static bool has_rule_of(const struct steering *steering, enum identity_path wanted)
+{
+	for (size_t i = 0; i < steering->carrier.rules.count; i++)
+		if (steering->carrier.rules.rules[i]->rule.identity.path == wanted)
+			return true;
+	return false;
+}
+
+/* It stays open while there is a rule, also if none can be carried now. */
+static void open_or_close(struct steering *steering)
+{
+	if (steering->carrier.rules.count == 0 && steering->carrier.is_open)
+		carrier_close(&steering->carrier, false);
+	if (steering->carrier.rules.count == 0 || steering->carrier.is_open)
+		return;
+	steering->failure.code = 0;
+	(void)carrier_open(&steering->carrier, &steering->failure);
+}
+
+static void set_forwarding(struct steering *steering)
+{
+	struct error err;
+
+	if (steering->carrier.forwarding.is_set && forwarding_is_set())
+		return;
+	if (forwarding_set(&steering->carrier.forwarding, &err) == 0)
+		return;
+	carrier_tell(&steering->carrier, &err);
+	for (size_t i = 0; i < steering->carrier.rules.count; i++) {
+		steering->carrier.rules.rules[i]->is_carried = false;
+		steering->carrier.rules.rules[i]->obstacle = err;
+	}
+}
+
+void steering_consider(struct steering *steering)
+{
+	struct error filters = { .code = 0 };
+
+	steering->considered_ns = clock_now_ns();
+	open_or_close(steering);
+	if (steering->carrier.is_open) {
+		steering->takes_aims = forwarding_needs_aims();
+		if (has_rule_of(steering, PATH_AUTO))
+			(void)obstacle_of_filters(&filters);
+	}
+	for (size_t i = 0; i < steering->carrier.rules.count; i++)
+		consider(steering, steering->carrier.rules.rules[i], &filters);
+	if (!steering->carrier.is_open)
+		return;
+	set_forwarding(steering);
+	services_look(&steering->carrier.services);
+	services_publish(&steering->carrier.services);
+}
+
+/* Changing the rules. */
+
+static int compare_rules(const void *a, const void *b)
+{
+	const struct kernel_rule *const *one = a, *const *other = b;
+
+	return rule_compare_keys(&(*one)->rule, &(*other)->rule);
+}
+
+/* What was counted goes on. */
+static void inherit(struct steering *steering, struct kernel_rule *before,
+		    struct kernel_rule *after)
+{
+	bool moves = !address_equal(&before->rule.container, &after->rule.container);
+
+	memcpy(&after->counters, &before->counters, sizeof(after->counters));
+	after->in_packets = before->in_packets;
+	after->out_packets = before->out_packets;
+	after->has_answered = before->has_answered && !moves;
+	if (steering->carrier.is_open)
+		flow_table_hand_over(&steering->carrier.flows, before, after, moves);
+}
+
+static struct kernel_rule *make_rule(const struct rule *rule)
+{
+	struct kernel_rule *made = calloc(1, sizeof(*made));
+
+	if (made)
+		made->rule = *rule;
+	return made;
+}
+
+/* All new ones are there before an old one goes. */
+void steering_set_rules(struct steering *steering, const struct rule *wanted, size_t count)
+{
+	struct kernel_rules before = steering->carrier.rules, after = { .count = 0 };
+
+	after.rules = calloc(count + 1, sizeof(struct kernel_rule *));
+	for (size_t i = 0; i < count && after.rules; i++) {
+		struct kernel_rule *made = make_rule(&wanted[i]);
+
+		if (made)
+			after.rules[after.count++] = made;
+	}
+	if (after.count > 0)
+		qsort(after.rules, after.count, sizeof(struct kernel_rule *), compare_rules);
+	for (size_t i = 0; i < before.count; i++) {
+		struct kernel_rule *same = kernel_rules_find(&after, &before.rules[i]->rule);
+
+		if (same)
+			inherit(steering, before.rules[i], same);
+		else if (steering->carrier.is_open)
+			flow_table_end_rule(&steering->carrier.flows, before.rules[i]);
+	}
+	steering->carrier.rules = after;
+	steering_consider(steering);
+	for (size_t i = 0; i < before.count; i++)
+		unset_filters(steering, before.rules[i]);
+	kernel_rules_fini(&before);
+}
+
+void steering_look_for_answers(struct steering *steering)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < steering->carrier.rules.count; i++) {
+		struct kernel_rule *rule = steering->carrier.rules.rules[i];
+
+		if (!rule->is_carried || rule->rule.identity.path != PATH_AUTO ||
+		    rule->has_answered || rule->unanswered < UNANSWERED_MAX)
+			continue;
+		rule->is_unanswered = found = true;
+		flow_table_forget_unanswered(&steering->carrier.flows, rule);
+	}
+	if (found)
+		steering_consider(steering);
+}
