@@ -11,25 +11,26 @@
 
 #include "identity/nftables.h"
 #include "identity/pool_route.h"
+#include "kernel/links.h"
 
 #define NAME_MAX_BYTES 128
 
 /* Of nft(8) itself: how chains are listed. */
 #define BLANKS " \t\n"
 
-/* Whether the host forwards what comes from a link. */
-static bool is_forwarding(const char *link)
+/* An option of a link, or of "all" or "default". 0 where it cannot be read. */
+static int option_of(const char *link, const char *name)
 {
 	char path[96], value[8] = "";
 	FILE *file;
 
-	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%.15s/forwarding", link);
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%.15s/%s", link, name);
 	file = fopen(path, "re");
 	if (!file)
-		return false;
+		return 0;
 	(void)!fgets(value, sizeof(value), file);
 	(void)fclose(file);
-	return value[0] == '1';
+	return value[0] - '0';
 }
 
 int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex, struct error *err)
@@ -46,11 +47,39 @@ int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex
 		return error_set(err, -EHOSTUNREACH,
 				 "the kernel path leads to containers, and %s is this host's own",
 				 address_format_ip(container, text));
-	if (!is_forwarding(way.device) || !is_forwarding("default"))
+	if (option_of(way.device, "forwarding") != 1 || option_of("default", "forwarding") != 1)
 		return error_set(err, -ENONET,
 				 "the kernel path needs this host to forward IPv4: set "
 				 "net.ipv4.ip_forward=1 with sysctl(8)");
 	return 0;
+}
+
+/* The greater one of a link's own value and that of all counts. */
+static bool checks_sources(const char *link)
+{
+	int own = option_of(link, "rp_filter"), all = option_of("all", "rp_filter");
+
+	return (own > all ? own : all) == 1;
+}
+
+int obstacle_of_source_checks(struct error *err)
+{
+	struct link_address *links;
+	int count = links_read(&links), r = 0;
+
+	for (int i = 0; i < count && r == 0; i++) {
+		char name[IF_NAMESIZE];
+
+		if (if_indextoname(links[i].ifindex, name) && checks_sources(name))
+			r = error_set(err, -EXDEV,
+				      "the link %s drops what the kernel path makes of clients' "
+				      "packets (rp_filter is 1): with net.ipv4.conf.%s.rp_filter=2 "
+				      "it lets them pass, see sysctl(8)",
+				      name, name);
+	}
+	if (count >= 0)
+		free(links);
+	return r;
 }
 
 /* Filters of IPv6. */

@@ -16,6 +16,13 @@ int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex
 			  struct error *err);
 
 /*
+ * Whether a link to clients drops packets whose source is not routed there (rp_filter 1, strict;
+ * Documentation/networking/ip-sysctl.rst), as transit addresses are not. Returns 0, or -EXDEV with a
+ * sentence that names it.
+ */
+int obstacle_of_source_checks(struct error *err);
+
+/*
  * Whether this host filters what comes to itself over IPv6, which the kernel path would pass by: a
  * chain at the hook input, of the families ip6 or inet, that drops, or that has rules at all.
  * Returns 0, or -EEXIST with a sentence that names it.

@@ -101,16 +101,25 @@ static void tell_of(struct steering *steering, const struct kernel_rule *rule, b
 	carrier_tell(&steering->carrier, &err);
 }
 
+/* What is against all rules, or all that leave the choice to us; code 0: nothing. */
+struct general {
+	struct error links, filters;
+};
+
 static void consider(struct steering *steering, struct kernel_rule *rule,
-		     const struct error *filters)
+		     const struct general *general)
 {
 	bool was_carried = rule->is_carried;
 	uint32_t ifindex = 0;
 	int r = find_obstacle(steering, rule, &ifindex, &rule->obstacle);
 
-	if (r == 0 && rule->rule.identity.path == PATH_AUTO && filters->code < 0) {
-		rule->obstacle = *filters;
-		r = filters->code;
+	if (r == 0 && general->links.code < 0) {
+		rule->obstacle = general->links;
+		r = general->links.code;
+	}
+	if (r == 0 && rule->rule.identity.path == PATH_AUTO && general->filters.code < 0) {
+		rule->obstacle = general->filters;
+		r = general->filters.code;
 	}
 	rule->is_carried = false;
 	if (r == 0)
@@ -155,17 +164,18 @@ static void set_forwarding(struct steering *steering)
 
 void steering_consider(struct steering *steering)
 {
-	struct error filters = { .code = 0 };
+	struct general general = { .links.code = 0, .filters.code = 0 };
 
 	steering->considered_ns = clock_now_ns();
 	open_or_close(steering);
 	if (steering->carrier.is_open) {
 		steering->takes_aims = forwarding_needs_aims();
+		(void)obstacle_of_source_checks(&general.links);
 		if (has_rule_of(steering, PATH_AUTO))
-			(void)obstacle_of_filters(&filters);
+			(void)obstacle_of_filters(&general.filters);
 	}
 	for (size_t i = 0; i < steering->carrier.rules.count; i++)
-		consider(steering, steering->carrier.rules.rules[i], &filters);
+		consider(steering, steering->carrier.rules.rules[i], &general);
 	if (!steering->carrier.is_open)
 		return;
 	set_forwarding(steering);

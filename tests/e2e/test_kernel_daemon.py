@@ -388,6 +388,24 @@ def test_a_host_without_forwarding_has_the_relay(site: Site, start: Start) -> No
     set_forwarding(site, 1)
 
 
+def test_strict_checks_of_sources_are_seen(site: Site, start: Start) -> None:
+    daemon = start()
+    site.host.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/eth1/rp_filter")
+    try:
+        daemon.publish("8080:80", "pseudo-ipv4", path="kernel")
+        said = "is carried by the relay: the link eth1 drops"
+        wait_until(lambda: said in daemon.log.read_text(), "the sentence", 10)
+        with TcpBackend(site.box.net, 80, tell_peer):
+            assert ask(site, CLIENT_IP6)
+            site.host.run("sh", "-c", "echo 2 >/proc/sys/net/ipv4/conf/eth1/rp_filter")
+            publish(daemon, "8081:80")  # and all are looked at again
+            assert ask(site, NEIGHBOUR_IP6)
+        assert rule_of(daemon)["carried_by"] == "kernel"
+        assert NEIGHBOUR_IP6 in daemon.fairlead("whois")
+    finally:
+        site.host.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/eth1/rp_filter")
+
+
 def test_every_byte_is_right(site: Site, start: Start) -> None:
     daemon = start()
     publish(daemon, "8080:80")

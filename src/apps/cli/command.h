@@ -22,5 +22,6 @@ int command_stats(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_health(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 
 #endif

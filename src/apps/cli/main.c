@@ -29,6 +29,7 @@ static const struct command {
 	{ "events", command_events, "Show what happens, as it happens" },
 	{ "reload", command_reload, "Have the daemon read its configuration again" },
 	{ "health", command_health, "Say whether the daemon is well" },
+	{ "doctor", command_doctor, "Say what of Fairlead this host can use, and what is missing" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -43,7 +44,7 @@ static void print_help(void)
 	printf("\nOptions:\n"
 	       "  -h, --help      Print this text and quit\n"
 	       "  -v, --version   Print version information and quit\n\n"
-	       "All commands but 'publish' without -d ask the daemon, fairleadd.\n"
+	       "All commands but 'doctor', and 'publish' without -d, ask the daemon, fairleadd.\n"
 	       "Run 'fairlead COMMAND --help' for more information on a command.\n");
 }
 
