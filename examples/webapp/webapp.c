@@ -4,6 +4,7 @@
  *
  *	/		the host it runs on, and the address its client has, as it sees them
  *	/headers	the headers of the request, one a line
+ *	/large		500 MB of zeros, to see how fast they come
  *
  * It exists to be published: what it answers as "Remote IP" is the whole point of the demo. It is
  * an application over libmicrohttpd as any other is, and shares no code with Fairlead.
@@ -24,6 +25,9 @@
 
 /* Ends an exchange with a client that sends nothing, or takes nothing. */
 #define IDLE_TIMEOUT_S 60
+
+#define LARGE_BYTES 500000000u
+#define LARGE_BLOCK_BYTES (256 * 1024)
 
 typedef void write_page(FILE *page, struct MHD_Connection *connection);
 
@@ -60,7 +64,7 @@ static void write_headers(FILE *page, struct MHD_Connection *connection)
 static void write_not_found(FILE *page, struct MHD_Connection *connection)
 {
 	(void)connection;
-	(void)fputs("404: there are / and /headers\n", page);
+	(void)fputs("404: there are /, /headers and /large\n", page);
 }
 
 static write_page *find_page(const char *path)
@@ -89,6 +93,31 @@ static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int
 	return result;
 }
 
+static ssize_t write_zeros(void *context, uint64_t place, char *block, size_t room)
+{
+	(void)context;
+	if (place >= LARGE_BYTES)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (room > LARGE_BYTES - place)
+		room = (size_t)(LARGE_BYTES - place);
+	memset(block, 0, room);
+	return (ssize_t)room;
+}
+
+static enum MHD_Result send_large(struct MHD_Connection *connection)
+{
+	struct MHD_Response *response = MHD_create_response_from_callback(
+		LARGE_BYTES, LARGE_BLOCK_BYTES, write_zeros, NULL, NULL);
+	enum MHD_Result result;
+
+	if (!response)
+		return MHD_NO;
+	(void)MHD_add_response_header(response, "Content-Type", "application/octet-stream");
+	result = MHD_queue_response(connection, MHD_HTTP_OK, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
 /*
  * Called when the head of a request has come, for each piece of its body, and when it is complete.
  * Only then may it be answered, or the connection would not be kept for the next request.
@@ -112,6 +141,8 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
 		*body_length = 0;
 		return MHD_YES;
 	}
+	if (strcmp(path, "/large") == 0)
+		return send_large(connection);
 	page = open_memstream(&text, &length);
 	if (!page)
 		return MHD_NO;

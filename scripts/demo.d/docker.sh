@@ -16,6 +16,8 @@ begin() {
 	terminal_link=fl$$-host
 	port=8080
 	identity_port=8091
+	relay_port=8093
+	kernel_port=8094
 	container_ip=172.17.0.2
 	choose_outside
 	export DOCKER_HOST=unix://$work/docker.sock DOCKER_CONFIG=$work

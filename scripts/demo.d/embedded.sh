@@ -21,6 +21,8 @@ begin() {
 	container_ip=${prefix%.0/16}.2
 	port=$(choose_port 8080 8081 8082 8090 18080 28080)
 	identity_port=$(choose_port 8091 8092 18091 28091)
+	relay_port=$(choose_port 8093 18093 28093)
+	kernel_port=$(choose_port 8094 18094 28094)
 }
 
 start_container() {

@@ -5,7 +5,7 @@
 
 start_daemon() {
 	local pool enter=()
-	pool=$(choose_prefix -4 240.0.0.0/4 198.18.0.0/15)
+	pool=$(choose_prefix -4 240.0.0.0/5 198.18.0.0/15)
 	export FAIRLEAD_SOCKET=$work/fairlead.sock
 	cat >"$work/fairlead.json" <<-end
 		{ "daemon": {

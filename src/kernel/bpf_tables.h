@@ -22,7 +22,7 @@ const volatile __be32 transit;	       /* that of transit addresses, as long as t
 const volatile __u32 inside_ifindex;   /* the device to which the transit range is routed */
 const volatile __u32 outside_ifindex;  /* its other end */
 const volatile __u8 inside_mac[ETH_ALEN];
-const volatile __u32 mtu_inside; /* of IPv4, for what then fits to the client */
+const volatile __u32 mtu_inside; /* of IPv4, for what then fits to any client */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -73,13 +73,13 @@ INLINE int leave_to_stack(struct __sk_buff *skb, __u32 network, __be32 before)
 }
 
 /* Of one packet, or of each that a large one will be parted into. */
-INLINE __u8 is_too_large(const struct __sk_buff *skb, const struct seen4 *seen)
+INLINE __u8 is_too_large(const struct __sk_buff *skb, const struct seen4 *seen, __u16 mtu)
 {
 	__u32 length = sizeof(struct iphdr) + seen->payload_bytes;
 
 	if (skb->gso_size > 0)
 		length = sizeof(struct iphdr) + seen->header_bytes + skb->gso_size;
-	return length > mtu_inside;
+	return length > mtu;
 }
 
 /* A datagram without a checksum, which IPv6 does not allow (RFC 8200 section 8.1), gets one. */
@@ -99,8 +99,15 @@ INLINE int add_udp_checksum(struct __sk_buff *skb, __u32 transport, const struct
 					sizeof(check), BPF_F_RECOMPUTE_CSUM);
 }
 
-/* Of the packet, its header and eight bytes go back with the error (RFC 792). */
-#define QUOTED_BYTES (sizeof(struct iphdr) + 8)
+/*
+ * Of the packet, its header and at least eight bytes go back with the error (RFC 792). A checksum that
+ * is still to be computed must not be cut off, the kernel says.
+ */
+INLINE __u32 quoted_bytes(const struct seen4 *seen)
+{
+	return sizeof(struct iphdr) + (seen->key.protocol == IPPROTO_TCP ? sizeof(struct tcphdr)
+									 : sizeof(struct udphdr));
+}
 
 struct error4_frame {
 	struct ethhdr ethernet;
@@ -112,38 +119,41 @@ struct error4_frame {
  * Answers that a packet does not fit to its client in one piece. The stack could not say so: it knows
  * the client by another address then.
  */
-INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct seen4 *seen)
+INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct seen4 *seen,
+			  __u16 mtu)
 {
+	const __u32 added = sizeof(struct iphdr) + sizeof(struct icmphdr);
+	const __u32 quoted = quoted_bytes(seen);
 	struct error4_frame frame = {
 		.ethernet = { .h_proto = bpf_htons(ETH_P_IP) },
 		.ip = { .version = 4,
 			.ihl = 5,
-			.tot_len = bpf_htons(sizeof(struct iphdr) + sizeof(struct icmphdr) +
-					     QUOTED_BYTES),
+			.tot_len = bpf_htons((__u16)(added + quoted)),
 			.ttl = 64,
 			.protocol = IPPROTO_ICMP,
 			.saddr = seen->daddr,
 			.daddr = seen->key.target },
 		.icmp = { .type = ICMP_DEST_UNREACH,
 			  .code = ICMP_FRAG_NEEDED,
-			  .un.frag.mtu = bpf_htons((__u16)mtu_inside) },
+			  .un.frag.mtu = bpf_htons(mtu) },
 	};
-	const __u32 added = sizeof(frame.ip) + sizeof(frame.icmp);
 	const __u32 icmp = network + sizeof(frame.ip);
 	struct ethhdr before;
 	struct iphdr header;
 
 	if (bpf_skb_load_bytes(skb, 0, &before, sizeof(before)) < 0 ||
-	    bpf_skb_change_tail(skb, network + QUOTED_BYTES, 0) < 0 ||
-	    bpf_skb_adjust_room(skb, (__s32)added, BPF_ADJ_ROOM_MAC, 0) < 0)
+	    bpf_skb_change_tail(skb, network + quoted, 0) < 0 ||
+	    bpf_skb_adjust_room(skb, (__s32)added, BPF_ADJ_ROOM_MAC, 0) < 0) {
+		count(DROPPED_FAILED);
 		return TC_ACT_SHOT;
+	}
 	__builtin_memcpy(frame.ethernet.h_dest, before.h_source, ETH_ALEN);
 	__builtin_memcpy(frame.ethernet.h_source, before.h_dest, ETH_ALEN);
 	header = frame.ip;
 	ipv4_set_checksum(&header);
 	frame.ip.check = header.check;
 	bpf_skb_store_bytes(skb, 0, &frame, sizeof(frame), BPF_F_RECOMPUTE_CSUM);
-	if (seal_icmp(skb, icmp, sizeof(frame.icmp) + QUOTED_BYTES, 0) < 0)
+	if (seal_icmp(skb, icmp, sizeof(frame.icmp) + quoted, 0) < 0)
 		return TC_ACT_SHOT;
 	count(TRANSLATED_ERRORS);
 	return (int)bpf_redirect(skb->ifindex, 0);
@@ -186,19 +196,15 @@ INLINE void count_packet(const struct __sk_buff *skb, struct flow4 *flow, __u64 
 }
 
 INLINE int send_to_client(struct __sk_buff *skb, __u32 network, const struct seen4 *seen,
-			  struct flow4 *flow)
+			  struct flow4 *flow, const struct way *way, __u64 now_ns)
 {
-	__u64 now_ns = bpf_ktime_get_coarse_ns();
-	struct way way;
-
 	count_packet(skb, flow, now_ns,
 		     seen->payload_bytes > seen->header_bytes
 			     ? seen->payload_bytes - seen->header_bytes
 			     : 0);
 	if (seen->ends)
 		flow->state |= seen->ends;
-	find_way(skb, flow, now_ns, &way);
-	return leave_by(&way, way.ifindex != 0 && to_ipv6(skb, network, seen, flow, &way) == 0,
+	return leave_by(way, way->ifindex != 0 && to_ipv6(skb, network, seen, flow, way) == 0,
 			TRANSLATED_TO_CLIENT);
 }
 
@@ -207,6 +213,8 @@ INLINE int to_client(struct __sk_buff *skb, __u32 network, int miss)
 {
 	struct seen4 seen = {};
 	struct flow4 *flow;
+	struct way way;
+	__u64 now_ns;
 
 	if (!see4(skb, network, &seen))
 		return TC_ACT_OK;
@@ -222,14 +230,16 @@ INLINE int to_client(struct __sk_buff *skb, __u32 network, int miss)
 						      : (int)bpf_redirect(inside_ifindex, 0);
 	if (flow->state & FLOW_STOPPED)
 		return miss;
+	now_ns = bpf_ktime_get_coarse_ns();
+	find_way(skb, flow, now_ns, &way);
 	if (is_transit(seen.daddr)) /* the stack has looked at it */
-		return send_to_client(skb, network, &seen, flow);
+		return send_to_client(skb, network, &seen, flow, &way, now_ns);
 	if (seen.ttl <= 1) /* the stack tells the container so */
 		return leave_to_stack(skb, network, seen.daddr);
-	if (is_too_large(skb, &seen))
-		return seen.must_not_be_parted ? tell_too_large(skb, network, &seen)
+	if (is_too_large(skb, &seen, way.mtu))
+		return seen.must_not_be_parted ? tell_too_large(skb, network, &seen, way.mtu)
 					       : leave_to_stack(skb, network, seen.daddr);
-	return send_to_client(skb, network, &seen, flow);
+	return send_to_client(skb, network, &seen, flow, &way, now_ns);
 }
 
 #endif

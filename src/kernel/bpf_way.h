@@ -22,8 +22,10 @@ INLINE void find_route(struct __sk_buff *skb, struct flow4 *flow, __u64 now_ns)
 	__builtin_memcpy(route.ipv6_src, &flow->host, sizeof(flow->host));
 	__builtin_memcpy(route.ipv6_dst, &flow->client, sizeof(flow->client));
 	r = bpf_fib_lookup(skb, &route, sizeof(route), 0);
-	if (r == BPF_FIB_LKUP_RET_SUCCESS || r == BPF_FIB_LKUP_RET_NO_NEIGH)
+	if (r == BPF_FIB_LKUP_RET_SUCCESS || r == BPF_FIB_LKUP_RET_NO_NEIGH) {
 		flow->ifindex = route.ifindex;
+		flow->mtu = route.mtu_result > HEADER_GROWTH ? route.mtu_result - HEADER_GROWTH : 0;
+	}
 	if (r != BPF_FIB_LKUP_RET_SUCCESS)
 		return;
 	__builtin_memcpy(flow->destination, route.dmac, ETH_ALEN);
@@ -34,6 +36,7 @@ INLINE void find_route(struct __sk_buff *skb, struct flow4 *flow, __u64 now_ns)
 /* A copy of it, as a flow may change meanwhile. */
 struct way {
 	__u32 ifindex; /* 0: there is none */
+	__u16 mtu;
 	__u8 is_fresh; /* looked up lately */
 	struct ethhdr ethernet;
 };
@@ -44,6 +47,7 @@ INLINE void find_way(struct __sk_buff *skb, struct flow4 *flow, __u64 now_ns, st
 	if (!ret->is_fresh)
 		find_route(skb, flow, now_ns);
 	ret->ifindex = flow->ifindex;
+	ret->mtu = flow->mtu > 0 ? flow->mtu : (__u16)mtu_inside;
 	ret->ethernet.h_proto = bpf_htons(ETH_P_IPV6);
 	__builtin_memcpy(ret->ethernet.h_dest, flow->destination, ETH_ALEN);
 	__builtin_memcpy(ret->ethernet.h_source, flow->source, ETH_ALEN);

@@ -96,8 +96,9 @@ struct flow4 {
 	__u8 destination[ETH_ALEN], source[ETH_ALEN];
 	__u32 adjust;
 	__be16 host_port;
+	__u16 mtu; /* of IPv4, for what then fits to that link; 0: not known */
 	__u8 state;
-	__u8 zero;
+	__u8 zero[7];
 	struct in6_addr client, host;
 };
 

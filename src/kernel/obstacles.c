@@ -47,7 +47,7 @@ int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex
 		return error_set(err, -EHOSTUNREACH,
 				 "the kernel path leads to containers, and %s is this host's own",
 				 address_format_ip(container, text));
-	if (option_of(way.device, "forwarding") != 1 || option_of("default", "forwarding") != 1)
+	if (option_of(way.device, "forwarding") != 1)
 		return error_set(err, -ENONET,
 				 "the kernel path needs this host to forward IPv4: set "
 				 "net.ipv4.ip_forward=1 with sysctl(8)");
@@ -62,21 +62,34 @@ static bool checks_sources(const char *link)
 	return (own > all ? own : all) == 1;
 }
 
-int obstacle_of_source_checks(struct error *err)
+int obstacle_of_link(uint32_t ifindex, struct error *err)
+{
+	char name[IF_NAMESIZE];
+
+	if (!if_indextoname(ifindex, name))
+		return 0; /* it has gone */
+	if (checks_sources(name))
+		return error_set(err, -EXDEV,
+				 "the link %s drops what the kernel path makes of clients' packets "
+				 "(rp_filter is 1): with net.ipv4.conf.%s.rp_filter=2 it lets them "
+				 "pass, see sysctl(8)",
+				 name, name);
+	if (option_of(name, "forwarding") != 1)
+		return error_set(
+			err, -EXDEV,
+			"the link %s does not forward IPv4: set net.ipv4.ip_forward=1 with "
+			"sysctl(8), or net.ipv4.conf.%s.forwarding=1",
+			name, name);
+	return 0;
+}
+
+int obstacle_of_links(struct error *err)
 {
 	struct link_address *links;
-	int count = links_read(&links), r = 0;
+	int count = links_read(&links), r = count > 0 ? -EXDEV : 0;
 
-	for (int i = 0; i < count && r == 0; i++) {
-		char name[IF_NAMESIZE];
-
-		if (if_indextoname(links[i].ifindex, name) && checks_sources(name))
-			r = error_set(err, -EXDEV,
-				      "the link %s drops what the kernel path makes of clients' "
-				      "packets (rp_filter is 1): with net.ipv4.conf.%s.rp_filter=2 "
-				      "it lets them pass, see sysctl(8)",
-				      name, name);
-	}
+	for (int i = 0; i < count && r < 0; i++)
+		r = obstacle_of_link(links[i].ifindex, err);
 	if (count >= 0)
 		free(links);
 	return r;

@@ -16,11 +16,14 @@ int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex
 			  struct error *err);
 
 /*
- * Whether a link to clients drops packets whose source is not routed there (rp_filter 1, strict;
- * Documentation/networking/ip-sysctl.rst), as transit addresses are not. Returns 0, or -EXDEV with a
- * sentence that names it.
+ * Whether packets that come by a link to clients are sent on: it may drop those whose source is not
+ * routed there (rp_filter 1, strict; Documentation/networking/ip-sysctl.rst), as transit addresses
+ * are not, or it does not forward. Returns 0, or -EXDEV with a sentence that names it.
  */
-int obstacle_of_source_checks(struct error *err);
+int obstacle_of_link(uint32_t ifindex, struct error *err);
+
+/* The same where it is so of all such links. */
+int obstacle_of_links(struct error *err);
 
 /*
  * Whether this host filters what comes to itself over IPv6, which the kernel path would pass by: a

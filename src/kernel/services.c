@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/obstacles.h"
+
 void services_init(struct services *services, struct translator *translator,
 		   const struct kernel_rules *rules)
 {
@@ -97,6 +99,18 @@ static bool has_changed(const struct services *services, const struct link_addre
 	       (count > 0 && memcmp(links, services->links, (size_t)count * sizeof(*links)) != 0);
 }
 
+/* Clients that come by a link that drops, or keeps, what is to be sent on are left to the relay. */
+static void look_at_link(struct services *services, const struct link_address *link)
+{
+	struct error ignored;
+
+	if (obstacle_of_link(link->ifindex, &ignored) == 0)
+		(void)translator_attach_uplink(services->translator, link->ifindex,
+					       link->has_header);
+	else
+		translator_detach(services->translator, link->ifindex);
+}
+
 void services_look(struct services *services)
 {
 	struct link_address *links;
@@ -105,8 +119,7 @@ void services_look(struct services *services)
 	if (count < 0)
 		return;
 	for (int i = 0; i < count; i++)
-		(void)translator_attach_uplink(services->translator, links[i].ifindex,
-					       links[i].has_header);
+		look_at_link(services, &links[i]);
 	if (!has_changed(services, links, count)) {
 		free(links);
 		return;

@@ -25,7 +25,8 @@ void services_init(struct services *services, struct translator *translator,
 void services_fini(struct services *services);
 
 /*
- * Attaches the programs to all links with addresses for clients, and follows these. A filter that
+ * Attaches the programs to all links with addresses for clients that can be used (obstacles.h), and
+ * follows these. A filter that
  * somebody has taken away is put there again.
  */
 void services_look(struct services *services);

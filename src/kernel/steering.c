@@ -170,7 +170,8 @@ void steering_consider(struct steering *steering)
 	open_or_close(steering);
 	if (steering->carrier.is_open) {
 		steering->takes_aims = forwarding_needs_aims();
-		(void)obstacle_of_source_checks(&general.links);
+		if (obstacle_of_links(&general.links) == 0)
+			general.links.code = 0; /* it may have been told of some */
 		if (has_rule_of(steering, PATH_AUTO))
 			(void)obstacle_of_filters(&general.filters);
 	}

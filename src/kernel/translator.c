@@ -219,6 +219,16 @@ int translator_attach_uplink(struct translator *translator, uint32_t ifindex, bo
 				      : translator->programs->progs.uplink_raw);
 }
 
+void translator_detach(struct translator *translator, uint32_t ifindex)
+{
+	struct translator_link *link = find_link(translator, ifindex);
+
+	if (!link)
+		return;
+	filter_detach(ifindex, FILTER_INGRESS, link->made_qdisc);
+	*link = translator->links[--translator->links_count];
+}
+
 int translator_attach_containers(struct translator *translator, uint32_t ifindex)
 {
 	return attach_link(translator, ifindex, translator->programs->progs.container_link);

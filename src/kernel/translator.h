@@ -67,6 +67,9 @@ void translator_close(struct translator *translator, bool keeps);
 int translator_attach_uplink(struct translator *translator, uint32_t ifindex, bool has_header);
 int translator_attach_containers(struct translator *translator, uint32_t ifindex);
 
+/* Takes ours away from a link, if it has one. */
+void translator_detach(struct translator *translator, uint32_t ifindex);
+
 /*
  * A port at an address of the host's, where clients find a container. Packets are sent to `aim`,
  * which is the container, or stands for it (forwarding.h).

@@ -48,6 +48,7 @@ def test_a_container_is_asked_while_there_are_such_addresses(site: Site) -> None
 
 def test_what_is_missing_is_named(site: Site) -> None:
     set_forwarding(site, 0)
+    assert "  NO   the link eth1 does not forward IPv4: set net.ipv4.ip_forward=1" in examine(site)[1]
     site.host.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/eth1/rp_filter")
     site.host.run("nft", "add table inet firewall")
     chain = "{ type filter hook input priority 0; policy drop; }"
@@ -60,7 +61,6 @@ def test_what_is_missing_is_named(site: Site) -> None:
         site.host.run("nft", "delete table inet firewall")
     assert status == 1
     for sentence in (
-        "  NO   the host does not forward IPv4: set net.ipv4.ip_forward=1",
         "  NO   the link eth1 drops what the kernel path makes of clients' packets (rp_filter is 1)",
         "  --   with path auto it is the relay: this host filters IPv6 in the chain inet firewall in",
         "  NO   there is no way to the container 172.31.9.9",

@@ -4,6 +4,7 @@
 import json
 import re
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lab.backend import TcpBackend, UdpBackend, read_all, tell_peer
+from lab.backend import TcpBackend, UdpBackend, exchange, read_all, tell_peer
 from lab.kernel_path import of_ours
 from lab.netns import CLIENT_IP6, HOST_IP6, Namespace, Place
 from lab.publish import FAIRLEAD, Publish
@@ -79,6 +80,12 @@ def test_every_byte_comes_both_ways(site: Site, publish: Start) -> None:
     assert NOTHING_BY_RELAY.match(it.stop()[-1])
 
 
+def segment_size(session: socket.socket) -> int:
+    """The largest that has come: tcpi_rcv_mss of struct tcp_info."""
+    info = session.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return struct.unpack_from("I", info, 20)[0]
+
+
 @contextmanager
 def narrow_path(site: Site, mtu: int) -> Iterator[Namespace]:
     """A client behind two routers, between which packets have to be small; and they are not told at
@@ -130,6 +137,35 @@ def test_a_narrow_link_to_the_container_is_told(site: Site, publish: Start) -> N
         assert NOTHING_BY_RELAY.match(it.stop()[-1])
     finally:
         site.host.run("ip", "link", "set", "box0", "mtu", "1500")
+
+
+def test_a_narrow_link_to_clients_is_told(site: Site, publish: Start) -> None:
+    """By the program, to the container."""
+    site.host.run("ip", "link", "set", "eth1", "mtu", "1400")
+    try:
+        it = publish("8080:80")
+        check_transfer(site.box.net, 80, lambda: site.connect(8080), 3_000_000, 3_000_000)
+        site.host.run("ip", "link", "set", "eth1", "mtu", "1300")  # while it runs
+        check_transfer(site.box.net, 80, lambda: site.connect(8080), 3_000_000, 3_000_000)
+        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+    finally:
+        site.host.run("ip", "link", "set", "eth1", "mtu", "1500")
+
+
+def test_another_link_may_be_narrower(site: Site, publish: Start) -> None:
+    """A connection has the MTU of its own link."""
+    site.host.run(*"ip link add other0 mtu 1300 type veth peer name other1".split())
+    site.host.run(*"ip address add 2001:db8:77::1/64 dev other0 nodad".split())
+    site.host.run(*"ip link set other0 up".split())
+    site.host.run(*"ip link set other1 up".split())
+    try:
+        it = publish("8080:80")
+        with TcpBackend(site.box.net, 80), site.connect(8080) as session:
+            assert len(exchange(session, b"x" * 100_000)) == 100_000
+            assert segment_size(session) > 1400
+        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+    finally:
+        site.host.run("ip", "link", "del", "other0")
 
 
 @pytest.mark.parametrize("size", [1452, 1453, 1472, 1473, 5000, 60000])

@@ -162,27 +162,6 @@ static void look_at_release(struct doctor *doctor)
 			    "the kernel is Linux %s: it has to be 5.15 or later", name.release);
 }
 
-static bool is_forwarding(void)
-{
-	FILE *file = fopen("/proc/sys/net/ipv4/ip_forward", "re");
-	int value = file ? fgetc(file) : '0';
-
-	if (file)
-		(void)fclose(file);
-	return value == '1';
-}
-
-static void look_at_forwarding(struct doctor *doctor)
-{
-	if (is_forwarding())
-		doctor_find(doctor, FINDING_GOOD, "the host forwards IPv4");
-	else
-		doctor_find(
-			doctor, FINDING_BAD,
-			"the host does not forward IPv4: set net.ipv4.ip_forward=1 with sysctl(8) "
-			"(a Docker Engine does so)");
-}
-
 static void look_at_links(struct doctor *doctor)
 {
 	struct link_address *links;
@@ -193,18 +172,17 @@ static void look_at_links(struct doctor *doctor)
 		char name[IF_NAMESIZE] = "", host[ADDRESS_TEXT_MAX];
 
 		(void)if_indextoname(links[i].ifindex, name);
-		doctor_find(doctor, FINDING_GOOD, "clients can come to %s on %s",
-			    address_format_ip(&links[i].host, host), name);
+		if (obstacle_of_link(links[i].ifindex, &err) < 0)
+			doctor_find(doctor, FINDING_BAD, "%s", err.text);
+		else
+			doctor_find(doctor, FINDING_GOOD, "clients can come to %s on %s",
+				    address_format_ip(&links[i].host, host), name);
 	}
 	if (count <= 0)
 		doctor_find(doctor, FINDING_BAD,
 			    "no link has an IPv6 address for clients from outside: give it one");
 	if (count >= 0)
 		free(links);
-	if (obstacle_of_source_checks(&err) < 0)
-		doctor_find(doctor, FINDING_BAD, "%s", err.text);
-	else
-		doctor_find(doctor, FINDING_GOOD, "no link drops what is sent on (rp_filter)");
 }
 
 static void look_at_way(struct doctor *doctor)
@@ -241,7 +219,6 @@ void doctor_kernel(struct doctor *doctor)
 {
 	look_at_release(doctor);
 	tell_attempt(doctor, "its programs, links and tables", try_carrier);
-	look_at_forwarding(doctor);
 	look_at_links(doctor);
 	look_at_way(doctor);
 	look_at_notes(doctor);

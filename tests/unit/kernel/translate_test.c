@@ -586,16 +586,16 @@ static void what_is_too_large_and_whole_is_told(void **state)
 	sent->frag_off = htons(IP_DF);
 	before = in;
 	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_REDIRECT);
-	assert_int_equal(out.length, 14 + 20 + 8 + 28);
+	assert_int_equal(out.length, 14 + 20 + 8 + 40);
 	assert_memory_equal(out.bytes, before.bytes + 6, 6);
 	assert_memory_equal(out.bytes + 6, before.bytes, 6);
 	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
-	assert_int_equal(folded(sum_of(icmp, 36)), 0xffff);
+	assert_int_equal(folded(sum_of(icmp, 48)), 0xffff);
 	assert_int_equal(ip->saddr, in4(PSEUDO));
 	assert_int_equal(ip->daddr, in4(TARGET));
 	assert_memory_equal(icmp, "\x03\x04", 2);
 	assert_int_equal(icmp[6] << 8 | icmp[7], 1480);
-	assert_memory_equal(icmp + 8, before.bytes + 14, 28);
+	assert_memory_equal(icmp + 8, before.bytes + 14, 40);
 }
 
 /* Fragments, of a datagram that was written whole. */
