@@ -106,8 +106,9 @@ static ssize_t write_zeros(void *context, uint64_t place, char *block, size_t ro
 
 static enum MHD_Result send_large(struct MHD_Connection *connection)
 {
-	struct MHD_Response *response = MHD_create_response_from_callback(
-		LARGE_BYTES, LARGE_BLOCK_BYTES, write_zeros, NULL, NULL);
+	struct MHD_Response *response = MHD_create_response_from_callback(LARGE_BYTES,
+									  LARGE_BLOCK_BYTES,
+									  write_zeros, NULL, NULL);
 	enum MHD_Result result;
 
 	if (!response)

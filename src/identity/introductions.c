@@ -65,7 +65,9 @@ static struct address host_of(const struct visitor *visitor)
 
 /* Pseudo-IPv4. */
 
-static int add_source(struct introductions *introductions, struct introduction *ret)
+/* Its own port would be that of a connection which the kernel path may have at the same time. */
+static int add_source(struct introductions *introductions, const struct identity *identity,
+		      struct introduction *ret)
 {
 	struct pseudo *pseudo = introductions->pseudo;
 	int r;
@@ -73,7 +75,7 @@ static int add_source(struct introductions *introductions, struct introduction *
 	if (!pseudo)
 		return -ENONET;
 	r = pseudo_take(pseudo, &ret->client, &ret->source, &ret->lease);
-	if (r == 0)
+	if (r == 0 && identity->path == PATH_RELAY)
 		ret->source.port = ret->client.port;
 	return r;
 }
@@ -203,7 +205,7 @@ static int introduce(void *context, const void *policy, const struct visitor *vi
 	if (!identity_admits(identity, &ret->client))
 		return -EACCES;
 	if (identity->kinds & IDENTITY_PSEUDO_IPV4)
-		r = add_source(introductions, ret);
+		r = add_source(introductions, identity, ret);
 	if (r == 0 && (identity->kinds & (IDENTITY_PROXY_V1 | IDENTITY_PROXY_V2)))
 		r = add_bytes(introductions, identity, visitor, ret);
 	if (r == 0 && (identity->kinds & IDENTITY_HTTP))

@@ -101,15 +101,16 @@ INLINE int error_to_ipv4(struct __sk_buff *skb, __u32 network, const struct erro
 				  (__u64)pseudo + flow->target + flow->target_port);
 
 	if (!map_to_ipv4(&seen->icmp, &error.icmp))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	ipv4_set_checksum(&error.ip);
 	ipv4_set_checksum(&error.inner);
 	if (store_error4(skb, network, &error, icmp_bytes, change) < 0) {
 		count(DROPPED_FAILED);
 		return TC_ACT_SHOT;
 	}
+	skb->mark = TRANSIT_MARK;
 	count(TRANSLATED_ERRORS);
-	return TC_ACT_OK;
+	return TC_ACT_UNSPEC;
 }
 
 INLINE int error_from_client(struct __sk_buff *skb, __u32 network)
@@ -122,14 +123,14 @@ INLINE int error_from_client(struct __sk_buff *skb, __u32 network)
 	    seen.icmp.icmp6_type >= ICMPV6_INFOMSG_MASK ||
 	    (seen.inner.nexthdr != IPPROTO_TCP && seen.inner.nexthdr != IPPROTO_UDP) ||
 	    bpf_ntohs(seen.ip.payload_len) < sizeof(seen) - sizeof(seen.ip))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	key.client = seen.inner.daddr;
 	key.host = seen.inner.saddr;
 	key.client_port = seen.ports.destination;
 	key.host_port = seen.ports.source;
 	key.protocol = seen.inner.nexthdr;
 	flow = bpf_map_lookup_elem(&flows6, &key);
-	return flow ? error_to_ipv4(skb, network, &seen, &key, flow) : TC_ACT_OK;
+	return flow ? error_to_ipv4(skb, network, &seen, &key, flow) : TC_ACT_UNSPEC;
 }
 
 /* From containers, and from this host. */
@@ -238,14 +239,15 @@ INLINE int error_to_client(struct __sk_buff *skb, __u32 network)
 	    (seen.ip.frag_off | seen.inner.frag_off) & bpf_htons(0x1fff) ||
 	    (seen.inner.protocol != IPPROTO_TCP && seen.inner.protocol != IPPROTO_UDP) ||
 	    bpf_ntohs(seen.ip.tot_len) < sizeof(seen))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	key.pseudo = pseudo_of(seen.inner.saddr);
 	key.target = seen.inner.daddr;
 	key.client_port = seen.ports.source;
 	key.target_port = seen.ports.destination;
 	key.protocol = seen.inner.protocol;
 	flow = bpf_map_lookup_elem(&flows4, &key);
-	return flow ? error_to_ipv6(skb, network, &seen, flow) : TC_ACT_OK;
+	return flow && comes_by(skb, flow) ? error_to_ipv6(skb, network, &seen, flow)
+					   : TC_ACT_UNSPEC;
 }
 
 #endif

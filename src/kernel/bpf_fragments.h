@@ -75,12 +75,13 @@ INLINE struct flow4 *find_flow_of(const struct fragment_seen *seen)
 }
 
 /* The first one has the header of TCP or UDP, whose checksum is that of the whole. */
-INLINE int adjust_first(struct __sk_buff *skb, __u32 transport, __u8 protocol,
+INLINE int adjust_first(struct __sk_buff *skb, __u32 transport, const struct fragment_seen *seen,
 			const struct flow4 *flow, __u32 adjust)
 {
 	__be16 port = flow->host_port;
 
-	if (change_checksum(skb, transport, protocol, adjust) < 0)
+	adjust = sum_fold((__u64)adjust + sum_change(seen->ports.source, port));
+	if (change_checksum(skb, transport, seen->ip.protocol, adjust) < 0)
 		return -1; /* nobody here has all that it would be made of */
 	return (int)bpf_skb_store_bytes(skb, transport, &port, sizeof(port), BPF_F_RECOMPUTE_CSUM);
 }
@@ -115,7 +116,7 @@ INLINE int fragment_to_ipv6(struct __sk_buff *skb, __u32 network, const struct f
 	if (!seen->is_first)
 		return 0;
 	return adjust_first(skb, network + sizeof(struct ipv6hdr) + sizeof(struct fragment_header),
-			    seen->ip.protocol, flow, adjust);
+			    seen, flow, adjust);
 }
 
 INLINE int fragment_to_client(struct __sk_buff *skb, __u32 network, const struct iphdr *ip,
@@ -129,7 +130,7 @@ INLINE int fragment_to_client(struct __sk_buff *skb, __u32 network, const struct
 	if (!see_fragment(skb, network, ip, &seen))
 		return miss;
 	flow = find_flow_of(&seen);
-	if (!flow)
+	if (!flow || !comes_by(skb, flow))
 		return miss;
 	if (!is_transit(seen.ip.daddr))
 		return leave_to_stack(skb, network, seen.ip.daddr);

@@ -44,6 +44,25 @@ INLINE __u8 is_of_relay(struct __sk_buff *skb, const struct flow6_key *key)
 	return is_open;
 }
 
+/*
+ * Whether there is one too many by now: whoever forges addresses is left to the relay, which has
+ * handshakes and syncookies.
+ */
+INLINE __u8 is_too_often(void)
+{
+	__u64 now_ns = bpf_ktime_get_coarse_ns();
+	__u32 zero = 0;
+	struct pace *pace = bpf_map_lookup_elem(&paces, &zero);
+
+	if (!pace)
+		return 1;
+	if (now_ns - pace->since_ns > PACE_NS) {
+		pace->since_ns = now_ns;
+		pace->count = 0;
+	}
+	return ++pace->count > PACE_UPCALLS;
+}
+
 /* Hands the packet to the daemon, which finds an address for its client, and sends it again. */
 INLINE int call_up(struct __sk_buff *skb, __u32 network)
 {
@@ -52,17 +71,21 @@ INLINE int call_up(struct __sk_buff *skb, __u32 network)
 
 	CHECKED(length);
 	if (length == 0 || length > UPCALL_BYTES_MAX)
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
+	if (is_too_often()) {
+		count(UPCALLS_LOST);
+		return TC_ACT_UNSPEC;
+	}
 	upcall = bpf_ringbuf_reserve(&upcalls, sizeof(*upcall), 0);
 	if (!upcall) {
 		count(UPCALLS_LOST);
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	}
 	upcall->ifindex = skb->ifindex;
 	upcall->length = (__u32)length;
 	if (bpf_skb_load_bytes(skb, network, upcall->packet, (__u32)length) < 0) {
 		bpf_ringbuf_discard(upcall, 0);
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	}
 	bpf_ringbuf_submit(upcall, 0);
 	count(UPCALLS);
@@ -85,11 +108,12 @@ INLINE int add_answers(const struct flow6_key *key, const struct flow6 *flow)
 				  .target_port = flow->target_port,
 				  .protocol = key->protocol };
 	struct flow4 answers = { .host_port = key->host_port,
+				 .link = flow->link,
 				 .client = key->client,
 				 .host = key->host };
 
-	answers.adjust = sum_change((__u64)back.pseudo + flow->target + flow->target_port,
-				    sum_in6(&key->client) + sum_in6(&key->host) + key->host_port);
+	answers.adjust = sum_change((__u64)back.pseudo + flow->target,
+				    sum_in6(&key->client) + sum_in6(&key->host));
 	if (is_taken(bpf_map_lookup_elem(&flows4, &back), key))
 		return -1;
 	return (int)bpf_map_update_elem(&flows4, &back, &answers, BPF_ANY);
@@ -102,15 +126,35 @@ INLINE struct flow6 *add_flow(const struct flow6_key *key, const struct publishe
 			      .transit = transit_of(pseudo),
 			      .aim = published_here->aim,
 			      .target = published_here->target,
+			      .link = published_here->link,
 			      .target_port = published_here->target_port };
 
-	flow.adjust = sum_change(sum_in6(&key->client) + sum_in6(&key->host) + key->host_port,
-				 (__u64)flow.transit + flow.aim + flow.target_port);
+	flow.adjust = sum_change(sum_in6(&key->client) + sum_in6(&key->host),
+				 (__u64)flow.transit + flow.aim);
 	if (bpf_map_update_elem(&flows6, key, &flow, BPF_ANY) == 0 && add_answers(key, &flow) == 0)
 		return bpf_map_lookup_elem(&flows6, key);
 	bpf_map_delete_elem(&flows6, key);
 	count(LEFT_TO_RELAY);
 	return NULL;
+}
+
+/* Addresses that no client of another link has: ::/8, fe80::/10, ff00::/8 (RFC 4291 section 2.4). */
+INLINE __u8 is_no_source(const struct in6_addr *client)
+{
+	__u8 first = client->in6_u.u6_addr8[0];
+
+	return first == 0 || first == 0xff ||
+	       (first == 0xfe && (client->in6_u.u6_addr8[1] & 0xc0) == 0x80);
+}
+
+/* The other end of the device inside parts what is many datagrams, and has them come back here. */
+INLINE int part(struct __sk_buff *skb, __u32 network)
+{
+	if (network < sizeof(struct ethhdr))
+		return TC_ACT_UNSPEC;
+	for (int i = 0; i < ETH_ALEN; i++)
+		bpf_skb_store_bytes(skb, i, (const void *)&inside_mac[i], 1, 0);
+	return (int)bpf_redirect(outside_ifindex, 0);
 }
 
 /* For a packet of no flow that is known. NULL: *ret_verdict is what becomes of it. */
@@ -123,8 +167,8 @@ INLINE struct flow6 *begin(struct __sk_buff *skb, __u32 network, const struct fl
 	const struct published *published_here = bpf_map_lookup_elem(&published, &where);
 	const struct client_value *client;
 
-	*ret_verdict = TC_ACT_OK;
-	if (!published_here)
+	*ret_verdict = TC_ACT_UNSPEC;
+	if (!published_here || is_no_source(&key->client))
 		return NULL;
 	if (is_denied(published_here, &key->client)) {
 		count(DENIED);
@@ -133,10 +177,12 @@ INLINE struct flow6 *begin(struct __sk_buff *skb, __u32 network, const struct fl
 	if (!begins && published_here->has_relay && is_of_relay(skb, key))
 		return NULL;
 	client = bpf_map_lookup_elem(&clients, &key->client);
-	if (client)
+	if (client && client->pseudo)
 		return add_flow(key, published_here, client->pseudo);
-	if (begins)
-		*ret_verdict = call_up(skb, network);
+	if (client)
+		count(LEFT_TO_RELAY);
+	else if (begins)
+		*ret_verdict = skb->gso_size > 0 ? part(skb, network) : call_up(skb, network);
 	return NULL;
 }
 
@@ -145,8 +191,9 @@ struct seen6 {
 	__u16 payload_bytes; /* behind the IPv6 header */
 	__u16 header_bytes;  /* of these, that of TCP or UDP */
 	__u8 traffic_class, hop_limit;
-	__u8 begins; /* UDP, and SYN without ACK */
-	__u8 ends;   /* enum flow_state */
+	__u8 begins;		  /* UDP, and SYN without ACK */
+	__u8 ends;		  /* enum flow_state */
+	__u32 sequence, confirms; /* TCP */
 };
 
 /* Returns false for what is not to be translated. */
@@ -180,6 +227,8 @@ INLINE __u8 see(struct __sk_buff *skb, __u32 network, struct seen6 *ret)
 	ret->header_bytes = tcp->doff * 4;
 	ret->begins = tcp->syn && !tcp->ack;
 	ret->ends = (tcp->fin ? FLOW_CLIENT_ENDED : 0) | (tcp->rst ? FLOW_RESET : 0);
+	ret->sequence = bpf_ntohl(tcp->seq);
+	ret->confirms = tcp->ack ? bpf_ntohl(tcp->ack_seq) : 0;
 	return 1;
 }
 
@@ -189,8 +238,7 @@ INLINE void set_ethertype(struct __sk_buff *skb, __u32 network)
 	const __be16 type = bpf_htons(ETH_P_IP);
 
 	if (network > 0)
-		bpf_skb_store_bytes(skb, network - sizeof(type), &type, sizeof(type),
-				    BPF_F_RECOMPUTE_CSUM);
+		bpf_skb_store_bytes(skb, network - sizeof(type), &type, sizeof(type), 0);
 }
 
 INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *seen,
@@ -220,19 +268,41 @@ INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *see
 	}
 	set_ethertype(skb, network);
 	bpf_skb_store_bytes(skb, network, &begin, sizeof(begin), BPF_F_RECOMPUTE_CSUM);
-	adjust_checksum(skb, network + sizeof(struct iphdr), seen->key.protocol, adjust);
+	adjust_checksum(skb, network + sizeof(struct iphdr), seen->key.protocol, adjust,
+			seen->key.host_port, begin.ports.destination);
+	skb->mark = TRANSIT_MARK;
 	count(TRANSLATED_FROM_CLIENT);
-	return TC_ACT_OK;
+	return TC_ACT_UNSPEC;
 }
 
-/* The other end of the device inside parts what is many datagrams, and has them come back here. */
-INLINE int part(struct __sk_buff *skb, __u32 network)
+INLINE struct flow4 *find_answers(const struct flow6_key *key, const struct flow6 *flow)
 {
-	if (network < sizeof(struct ethhdr))
-		return TC_ACT_OK;
-	for (int i = 0; i < ETH_ALEN; i++)
-		bpf_skb_store_bytes(skb, i, (const void *)&inside_mac[i], 1, 0);
-	return (int)bpf_redirect(outside_ifindex, 0);
+	struct flow4_key back = { .pseudo = pseudo_of(flow->transit),
+				  .target = flow->target,
+				  .client_port = key->client_port,
+				  .target_port = flow->target_port,
+				  .protocol = key->protocol };
+
+	return bpf_map_lookup_elem(&flows4, &back);
+}
+
+/* Whether the ports are those of an earlier connection. */
+INLINE __u8 begins_anew(const struct seen6 *seen, const struct flow6 *flow)
+{
+	const struct flow4 *answers;
+
+	if (!seen->begins || seen->key.protocol != IPPROTO_TCP)
+		return 0;
+	answers = find_answers(&seen->key, flow);
+	return flow->state != FLOW_BEGINS || (answers && answers->packets > 0);
+}
+
+/* One that the container takes for an end: others may know addresses and ports, but not the bytes. */
+INLINE __u8 is_end(const struct seen6 *seen, const struct flow6 *flow)
+{
+	const struct flow4 *answers = find_answers(&seen->key, flow);
+
+	return answers && is_expected(seen->sequence, answers->expects);
 }
 
 INLINE void count_from_client(const struct __sk_buff *skb, const struct seen6 *seen,
@@ -242,7 +312,9 @@ INLINE void count_from_client(const struct __sk_buff *skb, const struct seen6 *s
 	if (seen->payload_bytes > seen->header_bytes)
 		flow->bytes += seen->payload_bytes - seen->header_bytes;
 	flow->seen_ns = bpf_ktime_get_coarse_ns();
-	if (seen->ends)
+	if (seen->confirms)
+		flow->expects = seen->confirms;
+	if (seen->ends && is_end(seen, flow))
 		flow->state |= seen->ends;
 }
 
@@ -253,9 +325,9 @@ INLINE int from_client(struct __sk_buff *skb, __u32 network)
 	int verdict;
 
 	if (!see(skb, network, &seen))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	flow = bpf_map_lookup_elem(&flows6, &seen.key);
-	if (!flow || (seen.begins && flow->state != FLOW_BEGINS)) {
+	if (!flow || begins_anew(&seen, flow)) {
 		flow = begin(skb, network, &seen.key, seen.begins, &verdict);
 		if (!flow)
 			return verdict;
@@ -263,7 +335,7 @@ INLINE int from_client(struct __sk_buff *skb, __u32 network)
 	if (seen.key.protocol == IPPROTO_UDP && skb->gso_size > 0)
 		return part(skb, network);
 	if (flow->state & FLOW_STOPPED)
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	count_from_client(skb, &seen, flow);
 	return to_ipv4(skb, network, &seen, flow);
 }

@@ -106,12 +106,28 @@ INLINE __u32 checksum_offset(__u8 protocol)
 				       : OFFSET_OF(struct udphdr, check);
 }
 
-/* Of TCP and UDP, the pseudo header included. A datagram without one keeps none. */
-INLINE void adjust_checksum(struct __sk_buff *skb, __u32 transport, __u8 protocol, __u32 change)
-{
-	__u64 flags = BPF_F_PSEUDO_HDR | (protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0);
+/* Ahead of what was confirmed, by not more than a window that is usual. */
+#define EXPECTED_BYTES (4u * 1024 * 1024)
 
-	bpf_l4_csum_replace(skb, transport + checksum_offset(protocol), 0, change, flags);
+INLINE __u8 is_expected(__u32 sequence, __u32 confirmed)
+{
+	return sequence - confirmed < EXPECTED_BYTES;
+}
+
+/*
+ * Of TCP and UDP. `addresses`: what they change the sum of the pseudo header by. Where a checksum is
+ * still to be computed, the field has that sum alone, and the ports are not in it yet: so these come
+ * by themselves, which the kernel then leaves out. A datagram without a checksum keeps none.
+ */
+INLINE void adjust_checksum(struct __sk_buff *skb, __u32 transport, __u8 protocol, __u32 addresses,
+			    __be16 port_before, __be16 port_after)
+{
+	__u64 mangled = protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+	__u32 at = transport + checksum_offset(protocol);
+
+	bpf_l4_csum_replace(skb, at, 0, addresses, BPF_F_PSEUDO_HDR | mangled);
+	if (port_before != port_after)
+		bpf_l4_csum_replace(skb, at, port_before, port_after, sizeof(port_after) | mangled);
 }
 
 #endif

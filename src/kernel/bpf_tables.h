@@ -83,6 +83,21 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
+/* New clients of a processor, in a tenth of a second. */
+#define PACE_NS 100000000ull
+#define PACE_UPCALLS 100
+
+struct pace {
+	__u64 since_ns, count;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pace);
+} paces SEC(".maps");
+
 /* Room to read a packet's payload into. */
 #define PIECE_BYTES 512
 

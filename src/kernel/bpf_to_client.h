@@ -19,7 +19,8 @@ struct seen4 {
 	__u16 payload_bytes; /* behind the IPv4 header */
 	__u16 header_bytes;  /* of these, that of TCP or UDP */
 	__u8 tos, ttl;
-	__u8 ends; /* enum flow_state */
+	__u8 ends;		  /* enum flow_state */
+	__u32 sequence, confirms; /* TCP */
 	__u8 has_no_checksum;
 	__u8 must_not_be_parted;
 };
@@ -56,6 +57,8 @@ INLINE __u8 see4(struct __sk_buff *skb, __u32 network, struct seen4 *ret)
 		return 0;
 	ret->header_bytes = tcp->doff * 4;
 	ret->ends = (tcp->fin ? FLOW_TARGET_ENDED : 0) | (tcp->rst ? FLOW_RESET : 0);
+	ret->sequence = bpf_ntohl(tcp->seq);
+	ret->confirms = tcp->ack ? bpf_ntohl(tcp->ack_seq) : 0;
 	return 1;
 }
 
@@ -69,7 +72,7 @@ INLINE int leave_to_stack(struct __sk_buff *skb, __u32 network, __be32 before)
 	bpf_skb_store_bytes(skb, network + OFFSET_OF(struct iphdr, daddr), &after, sizeof(after),
 			    0);
 	count(LEFT_TO_STACK);
-	return TC_ACT_OK;
+	return TC_ACT_UNSPEC;
 }
 
 /* Of one packet, or of each that a large one will be parted into. */
@@ -105,8 +108,8 @@ INLINE int add_udp_checksum(struct __sk_buff *skb, __u32 transport, const struct
  */
 INLINE __u32 quoted_bytes(const struct seen4 *seen)
 {
-	return sizeof(struct iphdr) + (seen->key.protocol == IPPROTO_TCP ? sizeof(struct tcphdr)
-									 : sizeof(struct udphdr));
+	return sizeof(struct iphdr) +
+	       (seen->key.protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr));
 }
 
 struct error4_frame {
@@ -119,8 +122,7 @@ struct error4_frame {
  * Answers that a packet does not fit to its client in one piece. The stack could not say so: it knows
  * the client by another address then.
  */
-INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct seen4 *seen,
-			  __u16 mtu)
+INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct seen4 *seen, __u16 mtu)
 {
 	const __u32 added = sizeof(struct iphdr) + sizeof(struct icmphdr);
 	const __u32 quoted = quoted_bytes(seen);
@@ -184,7 +186,8 @@ INLINE int to_ipv6(struct __sk_buff *skb, __u32 network, const struct seen4 *see
 			    BPF_F_RECOMPUTE_CSUM);
 	if (seen->has_no_checksum)
 		return add_udp_checksum(skb, transport, seen, flow);
-	adjust_checksum(skb, transport, seen->key.protocol, adjust);
+	adjust_checksum(skb, transport, seen->key.protocol, adjust, seen->key.target_port,
+			frame.begin.ports.source);
 	return 0;
 }
 
@@ -202,10 +205,19 @@ INLINE int send_to_client(struct __sk_buff *skb, __u32 network, const struct see
 		     seen->payload_bytes > seen->header_bytes
 			     ? seen->payload_bytes - seen->header_bytes
 			     : 0);
+	if (seen->confirms)
+		flow->expects = seen->confirms;
 	if (seen->ends)
 		flow->state |= seen->ends;
 	return leave_by(way, way->ifindex != 0 && to_ipv6(skb, network, seen, flow, way) == 0,
 			TRANSLATED_TO_CLIENT);
+}
+
+/* Of its container, and not of another that uses its address; or of the devices inside. */
+INLINE __u8 comes_by(const struct __sk_buff *skb, const struct flow4 *flow)
+{
+	return skb->ifindex == flow->link || skb->ifindex == inside_ifindex ||
+	       skb->ifindex == outside_ifindex;
 }
 
 /* `miss`: what becomes of packets that belong to nothing. */
@@ -217,8 +229,10 @@ INLINE int to_client(struct __sk_buff *skb, __u32 network, int miss)
 	__u64 now_ns;
 
 	if (!see4(skb, network, &seen))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	flow = bpf_map_lookup_elem(&flows4, &seen.key);
+	if (flow && !comes_by(skb, flow))
+		flow = NULL;
 	if (!flow) {
 		if (miss == TC_ACT_SHOT)
 			count(DROPPED_STRAY);
@@ -226,7 +240,7 @@ INLINE int to_client(struct __sk_buff *skb, __u32 network, int miss)
 	}
 	/* the device inside parts it, and its other end has it come back here */
 	if (seen.key.protocol == IPPROTO_UDP && skb->gso_size > 0)
-		return skb->ifindex == inside_ifindex ? TC_ACT_OK
+		return skb->ifindex == inside_ifindex ? TC_ACT_UNSPEC
 						      : (int)bpf_redirect(inside_ifindex, 0);
 	if (flow->state & FLOW_STOPPED)
 		return miss;

@@ -24,13 +24,19 @@ void clients_init(struct clients *clients, struct pseudo *pseudo, struct transla
 	*clients = (struct clients){ .pseudo = pseudo, .translator = translator };
 }
 
+static void give(struct clients *clients, const struct client *client)
+{
+	if (client->lease != 0)
+		pseudo_give(clients->pseudo, client->lease);
+}
+
 static void visit_to_give(const void *node, VISIT visit, void *context)
 {
 	const struct client *client = *(struct client *const *)node;
 	struct clients *clients = context;
 
 	if (visit == postorder || visit == leaf)
-		pseudo_give(clients->pseudo, client->lease);
+		give(clients, client);
 }
 
 void clients_fini(struct clients *clients)
@@ -55,13 +61,11 @@ static struct client *add(struct clients *clients, const struct address *address
 	if (!client)
 		return NULL;
 	client->address = *address;
-	if (pseudo_take(clients->pseudo, address, &client->pseudo, &client->lease) < 0) {
-		free(client);
-		return NULL;
-	}
+	if (pseudo_take(clients->pseudo, address, &client->pseudo, &client->lease) < 0)
+		client->pseudo.family = AF_UNSPEC;
 	if (translator_add_client(clients->translator, address, &client->pseudo) < 0 ||
 	    !tsearch(client, &clients->tree, compare)) {
-		pseudo_give(clients->pseudo, client->lease);
+		give(clients, client);
 		free(client);
 		return NULL;
 	}
@@ -71,7 +75,7 @@ static struct client *add(struct clients *clients, const struct address *address
 static void forget(struct clients *clients, struct client *client)
 {
 	translator_remove_client(clients->translator, &client->address);
-	pseudo_give(clients->pseudo, client->lease);
+	give(clients, client);
 	free(client);
 }
 
@@ -84,7 +88,7 @@ const struct address *clients_admit(struct clients *clients, const struct addres
 	if (!client)
 		return NULL;
 	client->sweep = clients->sweep;
-	return &client->pseudo;
+	return &client->pseudo; /* where it has none, the relay says so to the client */
 }
 
 const struct address *clients_find(struct clients *clients, const struct address *address)
@@ -109,10 +113,12 @@ void clients_use(struct clients *clients, const struct address *address)
 
 /* A walk must not change the tree, so those that go are collected. */
 struct unused {
-	struct client *clients[256];
+	struct client *clients[1024];
 	size_t count;
 	uint64_t before;
 };
+
+#define UNUSED_MAX (sizeof(((struct unused *)NULL)->clients) / sizeof(struct client *))
 
 static void collect(const void *node, VISIT visit, void *context)
 {
@@ -120,7 +126,7 @@ static void collect(const void *node, VISIT visit, void *context)
 	struct unused *unused = context;
 
 	if ((visit == postorder || visit == leaf) && client->sweep < unused->before &&
-	    unused->count < sizeof(unused->clients) / sizeof(unused->clients[0]))
+	    unused->count < UNUSED_MAX)
 		unused->clients[unused->count++] = client;
 }
 
@@ -129,9 +135,12 @@ void clients_end_sweep(struct clients *clients)
 {
 	struct unused unused = { .before = clients->sweep - 1 };
 
-	twalk_r(clients->tree, collect, &unused);
-	for (size_t i = 0; i < unused.count; i++) {
-		(void)tdelete(unused.clients[i], &clients->tree, compare);
-		forget(clients, unused.clients[i]);
-	}
+	do {
+		unused.count = 0;
+		twalk_r(clients->tree, collect, &unused);
+		for (size_t i = 0; i < unused.count; i++) {
+			(void)tdelete(unused.clients[i], &clients->tree, compare);
+			forget(clients, unused.clients[i]);
+		}
+	} while (unused.count == UNUSED_MAX);
 }

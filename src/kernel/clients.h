@@ -24,8 +24,8 @@ void clients_init(struct clients *clients, struct pseudo *pseudo, struct transla
 void clients_fini(struct clients *clients);
 
 /*
- * Makes sure that a client has an address, and that the translator knows it. Returns it; NULL where
- * none is to be had.
+ * Makes sure that a client has an address, and that the translator knows it. Returns it, of family
+ * AF_UNSPEC where none is to be had and the client is the relay's; NULL without memory.
  */
 const struct address *clients_admit(struct clients *clients, const struct address *address);
 
@@ -34,7 +34,7 @@ const struct address *clients_find(struct clients *clients, const struct address
 
 /*
  * Between these two each client that is in use is shown. At the end, those go that were not, nor came
- * since: some hundred at a time.
+ * since.
  */
 void clients_begin_sweep(struct clients *clients);
 void clients_use(struct clients *clients, const struct address *address);

@@ -8,37 +8,43 @@
 
 #include "identity/netlink.h"
 
-#define HANDLE 0xfa1
-#define PRIORITY 0xfa1
+#define NUMBER_FROM_CLIENTS 0xfa1
+#define NUMBER_FROM_CONTAINERS 0xfa2
 
-static struct bpf_tc_hook hook_of(uint32_t ifindex, enum filter_side side)
+static struct bpf_tc_hook hook_of(uint32_t ifindex, enum filter_place place)
 {
 	return (struct bpf_tc_hook){ .sz = sizeof(struct bpf_tc_hook),
 				     .ifindex = (int)ifindex,
-				     .attach_point = side == FILTER_INGRESS ? BPF_TC_INGRESS
-									    : BPF_TC_EGRESS };
+				     .attach_point = place == FILTER_EGRESS ? BPF_TC_EGRESS
+									    : BPF_TC_INGRESS };
 }
 
-int filter_attach(uint32_t ifindex, enum filter_side side, int program, bool *ret_made_qdisc)
+static struct bpf_tc_opts filter_of(enum filter_place place)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, side);
-	struct bpf_tc_opts filter = { .sz = sizeof(filter),
-				      .handle = HANDLE,
-				      .priority = PRIORITY,
-				      .prog_fd = program,
-				      .flags = BPF_TC_F_REPLACE };
+	unsigned number = place == FILTER_FROM_CONTAINERS ? NUMBER_FROM_CONTAINERS
+							  : NUMBER_FROM_CLIENTS;
+
+	return (struct bpf_tc_opts){ .sz = sizeof(struct bpf_tc_opts),
+				     .handle = number,
+				     .priority = number };
+}
+
+int filter_attach(uint32_t ifindex, enum filter_place place, int program, bool *ret_made_qdisc)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, place);
+	struct bpf_tc_opts filter = filter_of(place);
 	int r = bpf_tc_hook_create(&hook);
 
+	filter.prog_fd = program;
+	filter.flags = BPF_TC_F_REPLACE;
 	*ret_made_qdisc = r == 0;
 	return r < 0 && r != -EEXIST ? r : bpf_tc_attach(&hook, &filter);
 }
 
-bool filter_is_attached(uint32_t ifindex, enum filter_side side)
+bool filter_is_attached(uint32_t ifindex, enum filter_place place)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, side);
-	struct bpf_tc_opts filter = { .sz = sizeof(filter),
-				      .handle = HANDLE,
-				      .priority = PRIORITY };
+	struct bpf_tc_hook hook = hook_of(ifindex, place);
+	struct bpf_tc_opts filter = filter_of(place);
 
 	return bpf_tc_query(&hook, &filter) == 0;
 }
@@ -66,12 +72,10 @@ static bool has_filters(uint32_t ifindex, uint16_t side)
 	return netlink_ask(NETLINK_ROUTE, request, find_filter, &found) < 0 || found;
 }
 
-void filter_detach(uint32_t ifindex, enum filter_side side, bool made_qdisc)
+void filter_detach(uint32_t ifindex, enum filter_place place, bool made_qdisc)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, side);
-	struct bpf_tc_opts filter = { .sz = sizeof(filter),
-				      .handle = HANDLE,
-				      .priority = PRIORITY };
+	struct bpf_tc_hook hook = hook_of(ifindex, place);
+	struct bpf_tc_opts filter = filter_of(place);
 
 	(void)bpf_tc_detach(&hook, &filter);
 	if (!made_qdisc || has_filters(ifindex, TC_H_MIN_INGRESS) ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tc filters of ours at a link (tc-bpf(8)): one for each direction, known by its handle and priority.
- * Filters of others, and their qdisc, stay as they are.
+ * tc filters of ours at a link (tc-bpf(8)), known by handle and priority. Filters of others, and their
+ * qdisc, stay as they are, and see what ours leave alone.
  */
 #ifndef FAIRLEAD_KERNEL_FILTER_H
 #define FAIRLEAD_KERNEL_FILTER_H
@@ -9,8 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum filter_side {
-	FILTER_INGRESS,
+/* A link may lead to clients and to containers. */
+enum filter_place {
+	FILTER_FROM_CLIENTS,
+	FILTER_FROM_CONTAINERS,
 	FILTER_EGRESS,
 };
 
@@ -18,11 +20,11 @@ enum filter_side {
  * Attaches a program, in place of one of ours that is there. *ret_made_qdisc: there was no qdisc for
  * it (clsact), and so one was made. Returns 0 or -errno.
  */
-int filter_attach(uint32_t ifindex, enum filter_side side, int program, bool *ret_made_qdisc);
+int filter_attach(uint32_t ifindex, enum filter_place place, int program, bool *ret_made_qdisc);
 
-bool filter_is_attached(uint32_t ifindex, enum filter_side side);
+bool filter_is_attached(uint32_t ifindex, enum filter_place place);
 
 /* Takes ours away; and the qdisc, if that was made for it and nobody else has a filter there. */
-void filter_detach(uint32_t ifindex, enum filter_side side, bool made_qdisc);
+void filter_detach(uint32_t ifindex, enum filter_place place, bool made_qdisc);
 
 #endif

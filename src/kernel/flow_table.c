@@ -21,6 +21,12 @@
 #define LINGER_NS (10 * NS_PER_S)
 #define STOPPED_LINGER_NS (60 * NS_PER_S)
 
+/* A handshake that was begun twice, or datagrams that somebody should have answered. */
+#define UNANSWERED_PACKETS 2
+
+/* For so long, connections of an earlier run wait for their rules. */
+#define ADOPTING_NS (30 * NS_PER_S)
+
 struct tracked {
 	struct flow6_key key;
 	struct kernel_rule *rule;
@@ -33,6 +39,7 @@ struct tracked {
 	__be16 target_port;
 	uint8_t client_state, target_state; /* enum flow_state */
 	bool is_told;			    /* that it has ended */
+	bool is_adopted;		    /* what was sent to the client is not known yet */
 	UT_hash_handle hh;
 };
 
@@ -42,7 +49,7 @@ int flow_table_init(struct flow_table *table, const struct flow_table *like)
 	table->flows = NULL;
 	table->count = 0;
 	table->sweep = 0;
-	table->is_adopting = true;
+	table->opened_ns = clock_now_ns();
 	return siphash_key_init(&table->key);
 }
 
@@ -248,9 +255,12 @@ static struct tracked *track(struct flow_table *table, const struct flow6_key *k
 	__be32 pseudo = pseudo_of(table, seen->transit);
 	struct flow4_key answers = translator_answers_of(key, pseudo, seen->target,
 							 seen->target_port);
+	bool is_adopted = seen->begun_ns < table->opened_ns;
 	struct tracked *flow;
 
-	if (!rule || (table->is_adopting && !can_be_adopted(table, key, seen, pseudo, rule))) {
+	if (!rule && is_adopted && clock_now_ns() - table->opened_ns < ADOPTING_NS)
+		return NULL; /* a drop-in may bring it yet */
+	if (!rule || (is_adopted && !can_be_adopted(table, key, seen, pseudo, rule))) {
 		translator_forget_flow(table->translator, key, &answers);
 		return NULL;
 	}
@@ -263,7 +273,8 @@ static struct tracked *track(struct flow_table *table, const struct flow6_key *k
 	flow->pseudo = pseudo;
 	flow->target = seen->target;
 	flow->target_port = seen->target_port;
-	if (table->is_adopting) { /* what it has carried by now is not counted again */
+	flow->is_adopted = is_adopted;
+	if (is_adopted) { /* what it has carried by now is not counted again */
 		flow->in_bytes = seen->bytes;
 		flow->in_packets = seen->packets;
 	}
@@ -330,7 +341,8 @@ static void take_to_client(void *context, const struct flow6_key *key, const str
 
 	if (!flow)
 		return;
-	if (table->is_adopting) {
+	if (flow->is_adopted) {
+		flow->is_adopted = false;
 		flow->out_bytes = seen->bytes;
 		flow->out_packets = seen->packets;
 	}
@@ -352,7 +364,7 @@ static void look_for_answers(struct tracked *flow)
 
 	if (flow->out_packets > 0)
 		rule->has_answered = true;
-	else if (flow->key.protocol == IPPROTO_TCP && flow->in_packets >= 2 && !flow->is_told)
+	else if (flow->in_packets >= UNANSWERED_PACKETS && !flow->is_told)
 		rule->unanswered++;
 }
 
@@ -388,7 +400,6 @@ void flow_table_sweep(struct flow_table *table)
 		table->rules->rules[i]->unanswered = 0;
 	if (translator_read_flows(table->translator, &reader) < 0)
 		return;
-	table->is_adopting = false;
 	table->swept_ns = now_ns;
 	look_at_all(table, now_ns);
 	clients_end_sweep(table->clients);

@@ -34,7 +34,7 @@ struct flow_table {
 	struct tracked *flows;	/* uthash */
 	_Atomic size_t count;	/* of those that have not ended */
 	uint64_t sweep, swept_ns, sweep_cost_ns;
-	bool is_adopting; /* the first sweep: flows may be an earlier run's */
+	uint64_t opened_ns; /* what began before is an earlier run's */
 };
 
 /* Returns 0 or -errno. */

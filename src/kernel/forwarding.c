@@ -10,6 +10,7 @@
 
 #include "base/siphash.h"
 #include "identity/nftables.h"
+#include "kernel/maps.h"
 
 #define NAME "fairlead_kernel"
 #define TABLE "ip " NAME
@@ -18,6 +19,7 @@
 static const char chains[] =
 	"  chain prerouting {\n"
 	"    type filter hook prerouting priority raw; policy accept;\n"
+	"    ip saddr %s meta mark != %#x drop comment \"forged\"\n"
 	"    ip saddr %s notrack comment \"answers go another way\"\n"
 	"  }\n"
 	"  chain aim {\n"
@@ -26,7 +28,13 @@ static const char chains[] =
 	"  }\n"
 	"  chain forward {\n"
 	"    type filter hook forward priority filter - 10; policy accept;\n"
-	"    ip saddr %s ip saddr set ip saddr & %s | %s comment \"the pseudo-IPv4 address\"\n"
+	"    ip saddr %s meta mark set 0 ip saddr set ip saddr & %s | %s"
+	" comment \"the pseudo-IPv4 address\"\n"
+	"  }\n"
+	"  chain output {\n"
+	"    type route hook output priority mangle; policy accept;\n"
+	"    ip daddr %s meta l4proto icmp ip daddr set ip daddr & %s | %s comment \"refusals\"\n"
+	"    ip daddr %s tcp flags & rst == rst ip daddr set ip daddr & %s | %s\n"
 	"  }\n"
 	"}\n";
 
@@ -168,15 +176,19 @@ static void write_aims(const struct forwarding *forwarding, FILE *out)
 
 static void write_table(const struct forwarding *forwarding, FILE *out)
 {
-	char range[PREFIX_TEXT_MAX], mask[INET_ADDRSTRLEN], pool[INET_ADDRSTRLEN];
+	char range[PREFIX_TEXT_MAX], pool_range[PREFIX_TEXT_MAX];
+	char mask[INET_ADDRSTRLEN], pool[INET_ADDRSTRLEN], transit[INET_ADDRSTRLEN];
 	uint32_t bits = htonl(hosts_of(&forwarding->pool));
 
 	prefix_format(&forwarding->transit, range);
 	(void)inet_ntop(AF_INET, &bits, mask, sizeof(mask));
 	(void)inet_ntop(AF_INET, forwarding->pool.ip, pool, sizeof(pool));
+	(void)inet_ntop(AF_INET, forwarding->transit.ip, transit, sizeof(transit));
+	prefix_format(&forwarding->pool, pool_range);
 	(void)fprintf(out, DELETE "table " TABLE " {\n");
 	write_aims(forwarding, out);
-	(void)fprintf(out, chains, range, range, range, mask, pool);
+	(void)fprintf(out, chains, range, TRANSIT_MARK, range, range, range, mask, pool, pool_range,
+		      mask, transit, pool_range, mask, transit);
 }
 
 int forwarding_set(struct forwarding *forwarding, struct error *err)

@@ -26,8 +26,8 @@ struct inside {
 
 /*
  * Makes them, or takes over those that an earlier run has left for the same range, through which
- * connections may be going. The MTU is that of IPv4, for what then fits to clients. Returns 0 or
- * -errno with a sentence.
+ * connections may be going. The MTU is that of IPv4, for what then fits to clients, in fragments, too.
+ * Returns 0 or -errno with a sentence.
  */
 int inside_open(struct inside *inside, const struct prefix *transit, uint32_t mtu,
 		struct error *err);

@@ -44,6 +44,15 @@ static bool has_ethernet_header(const struct ifaddrs *list, const char *name)
 	return false;
 }
 
+static bool has_ipv4(const struct ifaddrs *list, const char *name)
+{
+	for (; list; list = list->ifa_next)
+		if (list->ifa_addr && list->ifa_addr->sa_family == AF_INET &&
+		    strcmp(list->ifa_name, name) == 0)
+			return true;
+	return false;
+}
+
 static void describe(const struct ifaddrs *list, const struct ifaddrs *entry,
 		     struct link_address *ret)
 {
@@ -51,7 +60,8 @@ static void describe(const struct ifaddrs *list, const struct ifaddrs *entry,
 
 	*ret = (struct link_address){ .host = { .family = AF_INET6 },
 				      .ifindex = if_nametoindex(entry->ifa_name),
-				      .has_header = has_ethernet_header(list, entry->ifa_name) };
+				      .has_header = has_ethernet_header(list, entry->ifa_name),
+				      .has_ipv4 = has_ipv4(list, entry->ifa_name) };
 	memcpy(ret->host.ip, &ip->sin6_addr, sizeof(ret->host.ip));
 }
 

@@ -16,6 +16,7 @@ struct link_address {
 	struct address host; /* port 0 */
 	uint32_t ifindex;
 	bool has_header; /* of Ethernet */
+	bool has_ipv4;	 /* the link has an address of IPv4, too */
 };
 
 /*

@@ -15,6 +15,12 @@
 #include <linux/in6.h>
 #include <linux/types.h>
 
+/*
+ * The mark of packets that were made of clients' ones, from the uplink to FORWARD: whatever else has a
+ * transit address as its source is forged.
+ */
+#define TRANSIT_MARK 0xfa1e0000
+
 /* What IPv6 has more of a header; and what every link of it carries (RFC 8200 section 5). */
 #define HEADER_GROWTH 20
 #define IPV6_MTU_LEAST 1280
@@ -34,6 +40,7 @@ struct published {
 	__u8 filtered;	/* the rule has prefixes in `filters` */
 	__u8 has_relay; /* the relay has, or may have, TCP sessions of this port */
 	__u32 rule;	/* its number in filters */
+	__u32 link;	/* that leads to the container: answers come by it */
 };
 
 /* filters: prefixes of clients that a rule denies or allows; the longest that matches counts. */
@@ -49,7 +56,7 @@ struct filter_value {
 
 /* clients: those whose pseudo-IPv4 address is known. */
 struct client_value {
-	__be32 pseudo;
+	__be32 pseudo; /* 0: none is to be had, and the relay tells the client so */
 };
 
 /*
@@ -82,7 +89,9 @@ struct flow6 {
 	__u64 packets, bytes;
 	__u64 begun_ns, seen_ns;
 	__be32 transit, aim, target;
-	__u32 adjust; /* what the checksum of TCP and UDP changes by, unfolded */
+	__u32 adjust;  /* what addresses change the checksum of TCP and UDP by, unfolded */
+	__u32 link;    /* that leads to the container */
+	__u32 expects; /* TCP: the last byte that it has confirmed, and one */
 	__be16 target_port;
 	__u8 state;
 	__u8 zero[5];
@@ -96,7 +105,9 @@ struct flow4 {
 	__u8 destination[ETH_ALEN], source[ETH_ALEN];
 	__u32 adjust;
 	__be16 host_port;
-	__u16 mtu; /* of IPv4, for what then fits to that link; 0: not known */
+	__u16 mtu;     /* of IPv4, for what then fits to that link; 0: not known */
+	__u32 link;    /* that leads to the container */
+	__u32 expects; /* TCP: the last byte that the container has confirmed, and one */
 	__u8 state;
 	__u8 zero[7];
 	struct in6_addr client, host;

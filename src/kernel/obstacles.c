@@ -11,7 +11,6 @@
 
 #include "identity/nftables.h"
 #include "identity/pool_route.h"
-#include "kernel/links.h"
 
 #define NAME_MAX_BYTES 128
 
@@ -55,25 +54,32 @@ int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex
 }
 
 /* The greater one of a link's own value and that of all counts. */
-static bool checks_sources(const char *link)
+static int source_check_of(const char *link)
 {
 	int own = option_of(link, "rp_filter"), all = option_of("all", "rp_filter");
 
-	return (own > all ? own : all) == 1;
+	return own > all ? own : all;
 }
 
-int obstacle_of_link(uint32_t ifindex, struct error *err)
+int obstacle_of_link(const struct link_address *link, struct error *err)
 {
 	char name[IF_NAMESIZE];
 
-	if (!if_indextoname(ifindex, name))
+	if (!if_indextoname(link->ifindex, name))
 		return 0; /* it has gone */
-	if (checks_sources(name))
+	if (source_check_of(name) == 1)
 		return error_set(err, -EXDEV,
 				 "the link %s drops what the kernel path makes of clients' packets "
 				 "(rp_filter is 1): with net.ipv4.conf.%s.rp_filter=2 it lets them "
 				 "pass, see sysctl(8)",
 				 name, name);
+	if (source_check_of(name) != 0 && !link->has_ipv4)
+		return error_set(
+			err, -EXDEV,
+			"the link %s drops what the kernel path makes of clients' packets, "
+			"as it checks sources (rp_filter is 2) and has no IPv4 address: give "
+			"it one, or set net.ipv4.conf.all.rp_filter and that of %s to 0",
+			name, name);
 	if (option_of(name, "forwarding") != 1)
 		return error_set(
 			err, -EXDEV,
@@ -89,7 +95,7 @@ int obstacle_of_links(struct error *err)
 	int count = links_read(&links), r = count > 0 ? -EXDEV : 0;
 
 	for (int i = 0; i < count && r < 0; i++)
-		r = obstacle_of_link(links[i].ifindex, err);
+		r = obstacle_of_link(&links[i], err);
 	if (count >= 0)
 		free(links);
 	return r;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "kernel/links.h"
 #include "net/address.h"
 
 /*
@@ -18,9 +19,9 @@ int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex
 /*
  * Whether packets that come by a link to clients are sent on: it may drop those whose source is not
  * routed there (rp_filter 1, strict; Documentation/networking/ip-sysctl.rst), as transit addresses
- * are not, or it does not forward. Returns 0, or -EXDEV with a sentence that names it.
+ * are not, or all of them where it checks sources and has no address of IPv4, or it does not forward. Returns 0, or -EXDEV with a sentence that names it.
  */
-int obstacle_of_link(uint32_t ifindex, struct error *err);
+int obstacle_of_link(const struct link_address *link, struct error *err);
 
 /* The same where it is so of all such links. */
 int obstacle_of_links(struct error *err);

@@ -10,8 +10,10 @@ struct kernel_rule {
 	struct rule rule;
 	struct address aim; /* of packets, up to the table raw */
 	uint32_t number;    /* of its filters; 0: they are not set */
+	uint32_t link;	    /* that leads to its container */
 	bool is_carried;
 	struct error obstacle; /* why it is not */
+	uint64_t told;	       /* a hash of what the operator was told of it last */
 	bool is_unanswered;    /* its packets got no answers, and the relay does better */
 
 	struct relay_counters counters;

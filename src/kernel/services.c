@@ -62,6 +62,7 @@ static size_t add(const struct services *services, const struct kernel_rule *rul
 			.protocol = rule->rule.protocol,
 			.filtered = identity->allow.count > 0 || identity->deny.count > 0,
 			.number = rule->number,
+			.link = rule->link,
 			.host = services->links[i].host,
 			.container = rule->rule.container,
 			.aim = rule->aim,
@@ -104,11 +105,11 @@ static void look_at_link(struct services *services, const struct link_address *l
 {
 	struct error ignored;
 
-	if (obstacle_of_link(link->ifindex, &ignored) == 0)
+	if (obstacle_of_link(link, &ignored) == 0)
 		(void)translator_attach_uplink(services->translator, link->ifindex,
 					       link->has_header);
 	else
-		translator_detach(services->translator, link->ifindex);
+		translator_detach_uplink(services->translator, link->ifindex);
 }
 
 void services_look(struct services *services)

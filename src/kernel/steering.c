@@ -6,29 +6,55 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/siphash.h"
 #include "kernel/obstacles.h"
 
 /* Connections without an answer, and none that had one, after which the relay is tried. */
 #define UNANSWERED_MAX 3
 
-static void set_filters(struct steering *steering, struct kernel_rule *rule)
+static int filter_by(struct steering *steering, const struct kernel_rule *rule,
+		     const struct identity_prefixes *prefixes, bool allows)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < prefixes->count && r == 0; i++)
+		if (prefixes->prefixes[i].family == AF_INET6)
+			r = translator_filter(&steering->carrier.translator, rule->number,
+					      &prefixes->prefixes[i], allows);
+	return r;
+}
+
+static bool is_filtered(const struct kernel_rule *rule)
+{
+	return rule->rule.identity.allow.count > 0 || rule->rule.identity.deny.count > 0;
+}
+
+/* Whether ::/0 is among them, which else stands for all that is not named. */
+static bool names_all(const struct identity_prefixes *prefixes)
+{
+	for (size_t i = 0; i < prefixes->count; i++)
+		if (prefixes->prefixes[i].family == AF_INET6 && prefixes->prefixes[i].length == 0)
+			return true;
+	return false;
+}
+
+/* Who is let in comes last: where it fails, nobody is. */
+static int set_filters(struct steering *steering, struct kernel_rule *rule)
 {
 	const struct prefix all = { .family = AF_INET6 };
 	const struct identity *identity = &rule->rule.identity;
+	int r;
 
-	if (rule->number != 0)
-		return;
+	if (rule->number != 0 || !is_filtered(rule))
+		return 0;
 	rule->number = ++steering->last_number;
-	(void)translator_filter(&steering->carrier.translator, rule->number, &all,
-				identity->allow.count == 0);
-	for (size_t i = 0; i < identity->allow.count; i++)
-		if (identity->allow.prefixes[i].family == AF_INET6)
-			(void)translator_filter(&steering->carrier.translator, rule->number,
-						&identity->allow.prefixes[i], true);
-	for (size_t i = 0; i < identity->deny.count; i++)
-		if (identity->deny.prefixes[i].family == AF_INET6)
-			(void)translator_filter(&steering->carrier.translator, rule->number,
-						&identity->deny.prefixes[i], false);
+	r = filter_by(steering, rule, &identity->allow, true);
+	if (r == 0)
+		r = filter_by(steering, rule, &identity->deny, false);
+	if (r == 0 && !names_all(&identity->allow) && !names_all(&identity->deny))
+		r = translator_filter(&steering->carrier.translator, rule->number, &all,
+				      identity->allow.count == 0);
+	return r;
 }
 
 static void unset_filters(struct steering *steering, const struct kernel_rule *rule)
@@ -77,27 +103,40 @@ static void carry(struct steering *steering, struct kernel_rule *rule, uint32_t 
 {
 	int r = translator_attach_containers(&steering->carrier.translator, ifindex);
 
-	rule->is_carried = r == 0;
 	if (r < 0) {
 		error_set(&rule->obstacle, r, "the kernel path: the link to the container: %s",
 			  error_name(r));
 		return;
 	}
-	set_filters(steering, rule);
+	r = set_filters(steering, rule);
+	if (r < 0) {
+		error_set(&rule->obstacle, r, "the kernel path: allow and deny do not fit: %s",
+			  error_name(r));
+		return;
+	}
 	set_aim(steering, rule);
+	rule->link = ifindex;
+	rule->is_carried = true;
 }
 
-/* Whoever asks for the kernel by name, or has it now, is to know that it is not so. */
-static void tell_of(struct steering *steering, const struct kernel_rule *rule, bool was_carried)
+/*
+ * Whoever asks for the kernel by name, or has it now, is to know that it is not so; but not again and
+ * again.
+ */
+static void tell_of(struct steering *steering, struct kernel_rule *rule, bool was_carried)
 {
+	static const struct siphash_key known = { .k0 = 0, .k1 = 0 };
+	const struct error *obstacle = &rule->obstacle;
+	uint64_t what = siphash(&known, obstacle->text, strlen(obstacle->text));
 	char text[RULE_TEXT_MAX];
 	struct error err;
 
-	if (rule->obstacle.code == -EAFNOSUPPORT ||
+	if (obstacle->code == -EAFNOSUPPORT || what == rule->told ||
 	    (rule->rule.identity.path == PATH_AUTO && !was_carried))
 		return;
-	error_set(&err, rule->obstacle.code, "%.60s is carried by the relay: %.220s",
-		  rule_format(&rule->rule, text), rule->obstacle.text);
+	rule->told = what;
+	error_set(&err, obstacle->code, "%.60s is carried by the relay: %.220s",
+		  rule_format(&rule->rule, text), obstacle->text);
 	carrier_tell(&steering->carrier, &err);
 }
 
@@ -124,7 +163,9 @@ static void consider(struct steering *steering, struct kernel_rule *rule,
 	rule->is_carried = false;
 	if (r == 0)
 		carry(steering, rule, ifindex);
-	if (!rule->is_carried)
+	if (rule->is_carried)
+		rule->told = 0;
+	else
 		tell_of(steering, rule, was_carried);
 }
 
@@ -147,7 +188,7 @@ static void open_or_close(struct steering *steering)
 	(void)carrier_open(&steering->carrier, &steering->failure);
 }
 
-static void set_forwarding(struct steering *steering)
+void steering_check_forwarding(struct steering *steering)
 {
 	struct error err;
 
@@ -179,7 +220,7 @@ void steering_consider(struct steering *steering)
 		consider(steering, steering->carrier.rules.rules[i], &general);
 	if (!steering->carrier.is_open)
 		return;
-	set_forwarding(steering);
+	steering_check_forwarding(steering);
 	services_look(&steering->carrier.services);
 	services_publish(&steering->carrier.services);
 }
@@ -203,6 +244,10 @@ static void inherit(struct steering *steering, struct kernel_rule *before,
 	after->in_packets = before->in_packets;
 	after->out_packets = before->out_packets;
 	after->has_answered = before->has_answered && !moves;
+	after->is_carried = before->is_carried;
+	after->told = before->told;
+	after->is_unanswered = before->is_unanswered && !moves &&
+			       before->rule.identity.path == after->rule.identity.path;
 	if (steering->carrier.is_open)
 		flow_table_hand_over(&steering->carrier.flows, before, after, moves);
 }

@@ -21,6 +21,9 @@ void steering_set_rules(struct steering *steering, const struct rule *wanted, si
 /* Looks once more at what is for and against each rule, and has it carried accordingly. */
 void steering_consider(struct steering *steering);
 
+/* Puts the table of nftables there again, if somebody has taken it away. */
+void steering_check_forwarding(struct steering *steering);
+
 /* After a sweep: a rule that gets no answers at all is left to the relay, if that was left to us. */
 void steering_look_for_answers(struct steering *steering);
 

@@ -26,7 +26,7 @@ INLINE int of_clients(struct __sk_buff *skb, __u32 network)
 	if (!is_of(skb, ETH_P_IPV6) ||
 	    bpf_skb_load_bytes(skb, network + OFFSET_OF(struct ipv6hdr, nexthdr), &next,
 			       sizeof(next)) < 0)
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	return next == IPPROTO_ICMPV6 ? error_from_client(skb, network) : from_client(skb, network);
 }
 
@@ -35,7 +35,11 @@ INLINE int of_containers(struct __sk_buff *skb, __u32 network, int miss)
 	struct iphdr ip;
 
 	if (!is_of(skb, ETH_P_IP) || bpf_skb_load_bytes(skb, network, &ip, sizeof(ip)) < 0)
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
+	if (is_transit(ip.daddr) && miss != TC_ACT_SHOT) { /* containers are not to know it */
+		count(DROPPED_STRAY);
+		return TC_ACT_SHOT;
+	}
 	if (ip.protocol == IPPROTO_ICMP)
 		return error_to_client(skb, network);
 	return is_fragment(&ip) ? fragment_to_client(skb, network, &ip, miss)
@@ -60,7 +64,7 @@ int uplink_raw(struct __sk_buff *skb)
 SEC("tc")
 int container_link(struct __sk_buff *skb)
 {
-	return of_containers(skb, sizeof(struct ethhdr), TC_ACT_OK);
+	return of_containers(skb, sizeof(struct ethhdr), TC_ACT_UNSPEC);
 }
 
 /* Egress of the device inside: what the stack has made of packets for the transit range. */

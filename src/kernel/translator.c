@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/filter.h"
 #include "kernel/pins.h"
 #include "kernel/translate.skel.h"
 
@@ -72,32 +71,54 @@ static int cannot_load(int r, struct error *err)
 			 error_name(r));
 }
 
-static struct translator_link *find_link(struct translator *translator, uint32_t ifindex)
+static struct translator_link *find_link(struct translator *translator, uint32_t ifindex,
+					 enum filter_place place)
 {
 	for (uint32_t i = 0; i < translator->links_count; i++)
-		if (translator->links[i].ifindex == ifindex)
+		if (translator->links[i].ifindex == ifindex && translator->links[i].place == place)
 			return &translator->links[i];
 	return NULL;
 }
 
-static int attach_link(struct translator *translator, uint32_t ifindex,
+/* Links come and go, as those of an engine's networks do. */
+static void forget_gone_links(struct translator *translator)
+{
+	char name[IF_NAMESIZE];
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < translator->links_count; i++)
+		if (if_indextoname(translator->links[i].ifindex, name))
+			translator->links[kept++] = translator->links[i];
+	translator->links_count = kept;
+}
+
+static int attach_link(struct translator *translator, uint32_t ifindex, enum filter_place place,
 		       const struct bpf_program *program)
 {
-	struct translator_link *link = find_link(translator, ifindex);
+	struct translator_link *link = find_link(translator, ifindex, place);
 	bool made_qdisc;
 	int r;
 
-	if (link && filter_is_attached(ifindex, FILTER_INGRESS))
+	if (link && filter_is_attached(ifindex, place))
 		return 0;
 	if (!link && translator->links_count == TRANSLATOR_LINKS_MAX)
+		forget_gone_links(translator);
+	if (!link && translator->links_count == TRANSLATOR_LINKS_MAX)
 		return -ENOSPC;
-	r = filter_attach(ifindex, FILTER_INGRESS, bpf_program__fd(program), &made_qdisc);
+	r = filter_attach(ifindex, place, bpf_program__fd(program), &made_qdisc);
 	if (r < 0)
 		return r;
 	if (!link)
 		link = &translator->links[translator->links_count++];
-	*link = (struct translator_link){ .ifindex = ifindex, .made_qdisc = made_qdisc };
+	*link = (struct translator_link){ .ifindex = ifindex,
+					  .place = place,
+					  .made_qdisc = made_qdisc };
 	return 0;
+}
+
+static void detach_link(const struct translator_link *link)
+{
+	filter_detach(link->ifindex, link->place, link->made_qdisc);
 }
 
 /* These go with their devices. */
@@ -110,10 +131,10 @@ static int attach_inside(const struct translator *translator)
 			      bpf_program__fd(programs->progs.inside_egress), &ignored);
 
 	if (r == 0)
-		r = filter_attach(inside->ifindex, FILTER_INGRESS,
+		r = filter_attach(inside->ifindex, FILTER_FROM_CLIENTS,
 				  bpf_program__fd(programs->progs.inside_ingress), &ignored);
 	if (r == 0)
-		r = filter_attach(inside->outside_ifindex, FILTER_INGRESS,
+		r = filter_attach(inside->outside_ifindex, FILTER_FROM_CONTAINERS,
 				  bpf_program__fd(programs->progs.outside_ingress), &ignored);
 	return r;
 }
@@ -201,9 +222,9 @@ int translator_open(struct translator *translator, const struct translator_setti
 
 void translator_close(struct translator *translator, bool keeps)
 {
-	for (uint32_t i = 0; i < translator->links_count && !keeps; i++)
-		filter_detach(translator->links[i].ifindex, FILTER_INGRESS,
-			      translator->links[i].made_qdisc);
+	/* the other way round: a qdisc was made for the first one, and goes with it */
+	while (translator->links_count-- > 0 && !keeps)
+		detach_link(&translator->links[translator->links_count]);
 	ring_buffer__free(translator->upcalls);
 	translate__destroy(translator->programs);
 	if (translator->settings.pins && !keeps)
@@ -214,24 +235,25 @@ void translator_close(struct translator *translator, bool keeps)
 
 int translator_attach_uplink(struct translator *translator, uint32_t ifindex, bool has_header)
 {
-	return attach_link(translator, ifindex,
+	return attach_link(translator, ifindex, FILTER_FROM_CLIENTS,
 			   has_header ? translator->programs->progs.uplink_ether
 				      : translator->programs->progs.uplink_raw);
 }
 
-void translator_detach(struct translator *translator, uint32_t ifindex)
+void translator_detach_uplink(struct translator *translator, uint32_t ifindex)
 {
-	struct translator_link *link = find_link(translator, ifindex);
+	struct translator_link *link = find_link(translator, ifindex, FILTER_FROM_CLIENTS);
 
 	if (!link)
 		return;
-	filter_detach(ifindex, FILTER_INGRESS, link->made_qdisc);
+	detach_link(link);
 	*link = translator->links[--translator->links_count];
 }
 
 int translator_attach_containers(struct translator *translator, uint32_t ifindex)
 {
-	return attach_link(translator, ifindex, translator->programs->progs.container_link);
+	return attach_link(translator, ifindex, FILTER_FROM_CONTAINERS,
+			   translator->programs->progs.container_link);
 }
 
 /* Services, filters, and clients. */
@@ -251,7 +273,8 @@ int translator_publish(struct translator *translator, const struct translator_se
 				   .target_port = htons(service->container.port),
 				   .filtered = service->filtered,
 				   .has_relay = service->protocol == PROTOCOL_TCP,
-				   .rule = service->number };
+				   .rule = service->number,
+				   .link = service->link };
 
 	return bpf_map_update_elem(bpf_map__fd(translator->programs->maps.published), &key, &value,
 				   BPF_ANY);
@@ -293,7 +316,8 @@ int translator_add_client(struct translator *translator, const struct address *c
 			  const struct address *pseudo)
 {
 	struct in6_addr key = in6_of(client->ip);
-	struct client_value value = { .pseudo = ipv4_of(pseudo->ip) };
+	struct client_value value = { .pseudo = pseudo->family == AF_INET ? ipv4_of(pseudo->ip)
+									  : 0 };
 
 	return bpf_map_update_elem(bpf_map__fd(translator->programs->maps.clients), &key, &value,
 				   BPF_ANY);
@@ -460,10 +484,12 @@ int translator_cleanup(const char *pins)
 
 	libbpf_set_print(report_nothing);
 	for (const struct if_nameindex *link = links; link && link->if_index != 0; link++) {
-		if (!filter_is_attached(link->if_index, FILTER_INGRESS))
-			continue;
-		filter_detach(link->if_index, FILTER_INGRESS, false);
-		count++;
+		for (int place = FILTER_FROM_CLIENTS; place <= FILTER_FROM_CONTAINERS; place++) {
+			if (!filter_is_attached(link->if_index, (enum filter_place)place))
+				continue;
+			filter_detach(link->if_index, (enum filter_place)place, false);
+			count++;
+		}
 	}
 	if_freenameindex(links);
 	if (pins && pins_remove(pins) == 0)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "kernel/filter.h"
 #include "kernel/inside.h"
 #include "kernel/maps.h"
 #include "net/prefix.h"
@@ -43,6 +44,7 @@ struct translator {
 	struct ring_buffer *upcalls;
 	struct translator_link {
 		uint32_t ifindex;
+		enum filter_place place;
 		bool made_qdisc;
 	} links[TRANSLATOR_LINKS_MAX]; /* those of others that have a filter of ours */
 	uint32_t links_count;
@@ -67,8 +69,8 @@ void translator_close(struct translator *translator, bool keeps);
 int translator_attach_uplink(struct translator *translator, uint32_t ifindex, bool has_header);
 int translator_attach_containers(struct translator *translator, uint32_t ifindex);
 
-/* Takes ours away from a link, if it has one. */
-void translator_detach(struct translator *translator, uint32_t ifindex);
+/* Takes ours away from what was a link to clients, if it has one. */
+void translator_detach_uplink(struct translator *translator, uint32_t ifindex);
 
 /*
  * A port at an address of the host's, where clients find a container. Packets are sent to `aim`,
@@ -78,6 +80,7 @@ struct translator_service {
 	enum protocol protocol;
 	bool filtered; /* by filters of this number */
 	uint32_t number;
+	uint32_t link; /* that leads to the container: answers come by it */
 	struct address host, container, aim;
 };
 
@@ -91,6 +94,7 @@ int translator_filter(struct translator *translator, uint32_t number, const stru
 void translator_unfilter(struct translator *translator, uint32_t number,
 			 const struct prefix *prefix);
 
+/* Without a pseudo address (AF_UNSPEC), it is left to the relay. */
 int translator_add_client(struct translator *translator, const struct address *client,
 			  const struct address *pseudo);
 void translator_remove_client(struct translator *translator, const struct address *client);

@@ -17,8 +17,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, UdpBackend, exchange, read_all, tell_peer
-from lab.kernel_path import of_ours
-from lab.netns import CLIENT_IP6, HOST_IP6, Namespace, Place
+from lab.kernel_path import filters_of, of_ours
+from lab.netns import CLIENT_IP6, HOST_IP6, HOST_OTHER_IP6, Namespace, Place
 from lab.publish import FAIRLEAD, Publish
 from lab.site import BOX, NEIGHBOUR_IP6, Site
 from lab.transfer import check_transfer
@@ -158,6 +158,8 @@ def test_another_link_may_be_narrower(site: Site, publish: Start) -> None:
     site.host.run(*"ip address add 2001:db8:77::1/64 dev other0 nodad".split())
     site.host.run(*"ip link set other0 up".split())
     site.host.run(*"ip link set other1 up".split())
+    site.box.run("ip", "route", "flush", "cache")  # of what others have found out
+    site.client.run("ip", "-6", "route", "flush", "cache")
     try:
         it = publish("8080:80")
         with TcpBackend(site.box.net, 80), site.connect(8080) as session:
@@ -291,3 +293,151 @@ def test_a_missing_capability_is_named_and_nothing_left(
 )
 def test_what_cannot_be_combined_is_refused(site: Site, words: list[str], said: str) -> None:
     assert said in refusal(site, *words)
+
+
+@contextmanager
+def checksums_by_hand(site: Site, place: Namespace, link: str) -> Iterator[None]:
+    """Its packets leave with whole checksums, as they arrive from a wire."""
+    place.run("ethtool", "-K", link, "tx", "off")
+    try:
+        yield
+    finally:
+        place.run("ethtool", "-K", link, "tx", "on")
+
+
+@pytest.mark.parametrize("link", ["eth1", "box0", "client", "box"])
+def test_checksums_are_right_for_those_who_look(site: Site, publish: Start, link: str) -> None:
+    """
+    Who computes them late, as a link of the host without offload does, does so of what the
+    translation has left; and who has them whole has them looked at.
+    """
+    place, name = {
+        "eth1": (site.host, "eth1"),
+        "box0": (site.host, "box0"),
+        "client": (site.client, "eth0"),
+        "box": (site.box, "eth0"),
+    }[link]
+    it = publish("8080:80", "5353:53/udp")
+    with checksums_by_hand(site, place, name):
+        check_transfer(site.box.net, 80, lambda: site.connect(8080), 3_000_000, 3_000_000)
+        with (
+            UdpBackend(site.box.net, 53),
+            site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
+        ):
+            client.settimeout(5)
+            assert exchange(client, b"question") == b"question"
+    assert NOTHING_BY_RELAY.match(it.stop()[-1])
+
+
+def test_filters_of_others_behind_ours_count(site: Site, publish: Start) -> None:
+    it = publish("8080:80")
+    site.host.run("tc", "qdisc", "replace", "dev", "eth1", "clsact")
+    theirs = ["tc", "filter", "add", "dev", "eth1", "ingress", "prio", "5000", "protocol", "all"]
+    # classic BPF: "ret TC_ACT_SHOT"
+    site.host.run(*theirs, "bpf", "bytecode", "1,6 0 0 2,", "direct-action")
+    try:
+        with (
+            TcpBackend(site.host.net, 81),
+            site.client.open_socket(socket.AF_INET6, socket.SOCK_STREAM) as client,
+            pytest.raises(TimeoutError),
+        ):
+            client.settimeout(1)
+            client.connect((HOST_IP6, 81))
+    finally:
+        site.host.run("tc", "filter", "del", "dev", "eth1", "ingress", "prio", "5000")
+        it.stop()
+
+
+def test_a_link_may_lead_to_clients_and_to_containers(site: Site, publish: Start) -> None:
+    """As the bridge of a network with both families does."""
+    site.host.run("ip", "address", "add", "fd00:7::1/64", "dev", "box0", "nodad")
+    site.host.run("ip", "address", "add", "172.31.0.1/24", "dev", "eth1", check=False)
+    try:
+        it = publish("8080:80")
+        assert filters_of(site, "box0") == ["uplink_ether", "container_link"]
+        with TcpBackend(site.box.net, 80, tell_peer), site.connect(8080) as session:
+            assert read_all(session)
+        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+        assert filters_of(site, "box0") == []
+    finally:
+        site.host.run("ip", "address", "del", "fd00:7::1/64", "dev", "box0")
+        site.host.run("ip", "address", "del", "172.31.0.1/24", "dev", "eth1", check=False)
+
+
+def forge(site: Site, packet: bytes) -> None:
+    """Sends a frame of the client's link, whatever is in it."""
+    frame = mac_of(site.host, "eth1") + mac_of(site.client, "eth0") + packet
+    with site.client.open_socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("eth0", 0))
+        raw.send(frame)
+
+
+def mac_of(place: Namespace, link: str) -> bytes:
+    (found,) = json.loads(place.run("ip", "-json", "link", "show", "dev", link))
+    return bytes.fromhex(found["address"].replace(":", ""))
+
+
+def test_what_is_forged_to_come_from_transit_addresses_is_dropped(
+    site: Site, publish: Start
+) -> None:
+    it = publish("5353:53/udp")
+    payload = b"forged"
+    udp = struct.pack("!HHHH", 5000, 53, 8 + len(payload), 0) + payload
+    source, target = socket.inet_aton("248.1.2.3"), socket.inet_aton(BOX)
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, source, target)
+    total = sum(struct.unpack("!10H", head))
+    check = ~(total + (total >> 16)) & 0xFFFF
+    head = head[:10] + struct.pack("!H", check) + head[12:]
+    with UdpBackend(site.box.net, 53) as backend:
+        for _ in range(3):
+            forge(site, b"\x08\x00" + head + udp)
+        with site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client:
+            assert exchange(client, b"question") == b"question"
+    assert len(backend.clients) == 1
+    it.stop()
+
+
+def test_who_is_rejected_in_forward_is_told(site: Site, publish: Start) -> None:
+    it = publish("8080:80")
+    site.host.run("nft", "add table ip filter")
+    site.host.run("nft", "add chain ip filter FORWARD { type filter hook forward priority 0; }")
+    try:
+        for how in ("reject with tcp reset", "reject"):
+            site.host.run("nft", "flush chain ip filter FORWARD")
+            site.host.run("nft", f"add rule ip filter FORWARD tcp dport 80 {how}")
+            with TcpBackend(site.box.net, 80), pytest.raises(ConnectionRefusedError):
+                site.connect(8080)
+    finally:
+        site.host.run("nft", "delete table ip filter")
+        it.stop()
+
+
+def test_a_firewall_that_is_loaded_anew_is_noticed(site: Site, publish: Start) -> None:
+    it = publish("8080:80")
+    with TcpBackend(site.box.net, 80, tell_peer):
+        site.host.run("nft", "flush", "ruleset")
+        wait_until(lambda: "fairlead_kernel" in site.host.run("nft", "list", "tables"), "it", 5)
+        with site.connect(8080) as session:
+            assert read_all(session).startswith(b"24")
+    it.stop()
+
+
+@pytest.mark.parametrize("port", [20000, 50000])
+def test_one_port_towards_two_of_the_hosts_addresses(
+    site: Site, publish: Start, port: int
+) -> None:
+    """The container could not tell them apart, so the second is the relay's."""
+    it = publish("8080:80")
+    with TcpBackend(site.box.net, 80):
+        made = []
+        for host in (HOST_IP6, HOST_OTHER_IP6):
+            session = site.client.open_socket(socket.AF_INET6, socket.SOCK_STREAM)
+            session.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            session.settimeout(5)
+            session.bind((CLIENT_IP6, port))
+            session.connect((host, 8080))
+            made.append(session)
+        for session in made:
+            assert exchange(session, b"question") == b"question"
+            session.close()
+    assert any(" 1 " in line for line in it.stop() if line.startswith("[::]:8080"))

@@ -172,7 +172,7 @@ static void look_at_links(struct doctor *doctor)
 		char name[IF_NAMESIZE] = "", host[ADDRESS_TEXT_MAX];
 
 		(void)if_indextoname(links[i].ifindex, name);
-		if (obstacle_of_link(links[i].ifindex, &err) < 0)
+		if (obstacle_of_link(&links[i], &err) < 0)
 			doctor_find(doctor, FINDING_BAD, "%s", err.text);
 		else
 			doctor_find(doctor, FINDING_GOOD, "clients can come to %s on %s",

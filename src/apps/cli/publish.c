@@ -316,6 +316,7 @@ int command_publish(int argc, char **argv)
 	r = loop_run(&publish.loop);
 	if (r < 0) {
 		(void)fprintf(stderr, "fairlead publish: epoll_wait: %s\n", error_name(r));
+		end();
 		return EXIT_FAILURE;
 	}
 	workers_drop_withdrawn(&publish.publisher.workers, true);

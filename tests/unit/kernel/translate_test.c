@@ -156,7 +156,7 @@ static struct iphdr *write_ipv4(uint8_t protocol, uint16_t from, uint16_t to, ui
 	return ip;
 }
 
-static uint32_t run_program(const struct bpf_program *program)
+static int run_program(const struct bpf_program *program)
 {
 	struct __sk_buff context = { .ifindex = UPLINK };
 	struct bpf_test_run_opts options = { .sz = sizeof(options),
@@ -170,7 +170,7 @@ static uint32_t run_program(const struct bpf_program *program)
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(program), &options), 0);
 	out.length = options.data_size_out;
-	return options.retval;
+	return (int)options.retval;
 }
 
 static const struct iphdr *out_ipv4(void)
@@ -197,6 +197,7 @@ static void publish_by(const char *aim, uint8_t protocol, uint16_t port, bool fi
 		.target_port = htons(80),
 		.filtered = filtered,
 		.rule = 7,
+		.link = UPLINK,
 	};
 
 	put(translate->maps.published, &key, &value);
@@ -261,9 +262,9 @@ static void assert_payload(const uint8_t *payload, size_t length)
 		assert_int_equal(payload[i], payload_byte(i));
 }
 
-static void assert_left_alone(uint32_t verdict)
+static void assert_left_alone(int verdict)
 {
-	assert_int_equal(verdict, TC_ACT_OK);
+	assert_int_equal(verdict, TC_ACT_UNSPEC);
 	assert_int_equal(out.length, in.length);
 	assert_memory_equal(out.bytes, in.bytes, in.length);
 }
@@ -280,7 +281,7 @@ static void assert_to_ipv4(uint8_t protocol, uint8_t flags, size_t payload)
 	const uint8_t *transport = (const uint8_t *)(ip + 1);
 
 	write_ipv6(protocol, 40000, 8080, flags, payload);
-	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
 	assert_int_equal(out.length, in.length - 20);
 	assert_memory_equal(out.bytes, in.bytes, 12);
 	assert_memory_equal(out.bytes + 12, "\x08\x00", 2);
@@ -336,7 +337,7 @@ static void what_stands_for_the_container_is_aimed_at(void **state)
 	(void)state;
 	publish_by("248.0.0.1", IPPROTO_TCP, 8080, false);
 	write_ipv6(IPPROTO_TCP, 40000, 8080, TH_SYN, 10);
-	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
 	assert_int_equal(ip->daddr, in4("248.0.0.1"));
 	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
 	assert_int_equal(transport_sum(&ip->saddr, &ip->daddr, 4, IPPROTO_TCP, transport, 30),
@@ -403,7 +404,7 @@ static void denied_clients_are_left_to_the_relay(void **state)
 		if (i == 0 || !steps[i - 1].passes)
 			assert_left_alone(run_program(translate->progs.uplink_ether));
 		else
-			assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+			assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
 		assert_int_equal(out_ipv4()->version, i > 0 && steps[i - 1].passes ? 4 : 6);
 		if (i < COUNT_OF(steps)) {
 			struct filter_key key = { .prefixlen = 32 + steps[i].length,
@@ -464,7 +465,7 @@ static void new_clients_are_called_up(void **state)
 static void begin_flow(uint8_t protocol)
 {
 	write_ipv6(protocol, 40000, 8080, TH_SYN, 0);
-	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
 	assert_int_equal(out_ipv4()->version, 4);
 }
 
@@ -564,7 +565,7 @@ static void what_is_too_large_goes_by_the_stack(void **state)
 	write_ipv4(IPPROTO_UDP, 80, 40000, 0, 1480 - 28);
 	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_REDIRECT);
 	write_ipv4(IPPROTO_UDP, 80, 40000, 0, 1480 - 27);
-	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_OK);
+	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_UNSPEC);
 	assert_int_equal(out.length, in.length);
 	assert_int_equal(ip->daddr, in4(TRANSIT));
 	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
@@ -632,7 +633,7 @@ static void fragments_go_by_the_stack_and_then_to_the_client(void **state)
 		size_t length = from == 0 ? 800 : sizeof(joined) - 800;
 
 		cut_fragment(&whole, from, length, from == 0, PSEUDO);
-		assert_int_equal(run_program(translate->progs.container_link), TC_ACT_OK);
+		assert_int_equal(run_program(translate->progs.container_link), TC_ACT_UNSPEC);
 		assert_int_equal(out_ipv4()->daddr, in4(TRANSIT));
 		assert_int_equal(folded(sum_of(out_ipv4(), 20)), 0xffff);
 
@@ -772,9 +773,9 @@ static void a_port_that_is_in_use_is_left_to_the_relay(void **state)
 	struct published_key other = { .host = in6("2001:db8::3"),
 				       .port = htons(8080),
 				       .protocol = IPPROTO_TCP };
-	struct published value = { .target = in4(TARGET),
-				   .aim = in4(TARGET),
-				   .target_port = htons(80) };
+	struct published value = {
+		.target = in4(TARGET), .aim = in4(TARGET), .target_port = htons(80), .link = UPLINK
+	};
 	struct ip6_hdr *ip;
 
 	(void)state;
@@ -786,7 +787,7 @@ static void a_port_that_is_in_use_is_left_to_the_relay(void **state)
 	assert_int_equal(counted(LEFT_TO_RELAY), 1);
 	ip = write_ipv6(IPPROTO_TCP, 40001, 8080, TH_SYN, 0);
 	ip->ip6_dst = in6("2001:db8::3");
-	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
 	assert_int_equal(out_ipv4()->version, 4);
 }
 
@@ -802,7 +803,7 @@ static void the_last_hop_is_left_to_the_stack(void **state)
 	ip->ttl = 1;
 	ip->check = 0;
 	ip->check = htons((uint16_t)~folded(sum_of(ip, 20)));
-	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_OK);
+	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_UNSPEC);
 	assert_int_equal(out_ipv4()->daddr, in4(TRANSIT));
 	assert_int_equal(out_ipv4()->ttl, 1);
 	assert_int_equal(folded(sum_of(out_ipv4(), 20)), 0xffff);
@@ -916,7 +917,7 @@ static void errors_of_clients_reach_the_container(void **state)
 		answer_is_sent(protocols[p], p == 0 ? 1300 : 100, &sent);
 		for (size_t i = 0; i < COUNT_OF(cases); i++) {
 			write_error6(cases[i].type, cases[i].code, cases[i].mtu);
-			assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+			assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
 			assert_error4(cases[i].type4, cases[i].code4, cases[i].mtu4, &sent);
 		}
 	}
@@ -932,7 +933,7 @@ static void errors_may_have_little_of_the_packet(void **state)
 	answer_is_sent(IPPROTO_TCP, 1300, &sent);
 	inner.length = 40 + 8;
 	write_error6(2, 0, 1400);
-	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
 	assert_error4(3, 4, 1380, &sent);
 	inner.length = 40 + 3;
 	write_error6(2, 0, 1400);
@@ -1000,7 +1001,7 @@ static void errors_of_containers_reach_the_client(void **state)
 		know_route(IPPROTO_UDP);
 		write_ipv6(IPPROTO_UDP, 40000, 8080, 0, 200);
 		sent = in;
-		assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_OK);
+		assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
 		keep_inner(&out);
 		/* of this host's stack, to the transit address, which is what it has seen */
 		write_error4("172.17.0.1", TRANSIT, cases[i].type, cases[i].code, cases[i].mtu);
