@@ -220,6 +220,14 @@ static void refresh(struct kernel_path *path)
 		flow_table_sweep(&path->steering.carrier.flows);
 }
 
+void kernel_path_refresh(struct kernel_path *path)
+{
+	pthread_mutex_lock(&path->lock);
+	if (path->steering.carrier.is_open)
+		flow_table_sweep(&path->steering.carrier.flows);
+	pthread_mutex_unlock(&path->lock);
+}
+
 bool kernel_path_describe(struct kernel_path *path, const struct rule *key,
 			  struct kernel_path_state *ret)
 {

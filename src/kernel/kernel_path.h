@@ -57,6 +57,9 @@ void kernel_path_drain(struct kernel_path *path);
 /* Waits until the rules that were set are in force, as far as they can be. */
 void kernel_path_wait(struct kernel_path *path);
 
+/* Has what is shown of rules be as it is now, and not as it was some milliseconds ago. */
+void kernel_path_refresh(struct kernel_path *path);
+
 /* How it is about a rule. */
 struct kernel_path_state {
 	bool is_carried;

@@ -6,6 +6,7 @@
 #include <libgen.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -26,6 +27,17 @@ bool pins_can_be(const char *directory)
 	if (snprintf(parent, sizeof(parent), "%s", directory) >= (int)sizeof(parent))
 		return false;
 	return access(directory, F_OK) < 0 && is_bpf_fs(dirname(parent));
+}
+
+const char *pins_directory(const char *setting)
+{
+	static const char *const usual[] = { "/run/fairlead-pins", "/sys/fs/bpf/fairlead" };
+
+	if (strcmp(setting, "off") == 0)
+		return NULL;
+	if (strcmp(setting, "auto") != 0)
+		return setting;
+	return pins_can_be(usual[0]) ? usual[0] : usual[1];
 }
 
 int pins_path(const char *directory, const char *name, char ret[PINS_PATH_MAX])

@@ -13,6 +13,9 @@
 /* Whether there can be such a directory: what it is in is a BPF file system, which may be written. */
 bool pins_can_be(const char *directory);
 
+/* The directory that a setting names: itself, NULL for "off", the first that can be for "auto". */
+const char *pins_directory(const char *setting);
+
 /* Returns 0 or -ENAMETOOLONG. */
 int pins_path(const char *directory, const char *name, char ret[PINS_PATH_MAX]);
 

@@ -93,8 +93,12 @@ static int check_text(const struct setting *setting, const char *text, struct er
 	if (strcmp(setting->key, "api_socket") == 0)
 		return check_path(setting, text, err);
 	if (strcmp(setting->key, "drop_in_socket") == 0 ||
-	    strcmp(setting->key, "pseudo_store") == 0 || strcmp(setting->key, "kernel_pins") == 0)
+	    strcmp(setting->key, "pseudo_store") == 0)
 		return daemon_settings_is_off(text) ? 0 : check_path(setting, text, err);
+	if (strcmp(setting->key, "kernel_pins") == 0)
+		return daemon_settings_is_off(text) || strcmp(text, "auto") == 0
+			       ? 0
+			       : check_path(setting, text, err);
 	if (strcmp(setting->key, "pseudo_pool") == 0)
 		return pseudo_parse_pool(text, &pool, err);
 	if (strcmp(setting->key, "drop_in_identity") == 0)

@@ -28,7 +28,6 @@ pytest_plugins = ["lab.site_fixtures"]
 pytestmark = pytest.mark.timeout(120)
 
 KERNEL = ["--identity", "pseudo-ipv4", "--path", "kernel"]
-NOTHING_BY_RELAY = re.compile(r"\d ports? carried nothing")
 
 
 Start = Callable[..., Publish]
@@ -71,13 +70,19 @@ def test_the_container_sees_the_client(site: Site, publish: Start) -> None:
                     client.send(b"question %d" % i)
                     assert client.recv(100) == b"question %d" % i
     assert list(dict.fromkeys(backend.clients)) == seen[:2]
-    assert NOTHING_BY_RELAY.match(it.stop()[-1])
+    assert is_by_kernel_alone(it.stop())
 
 
 def test_every_byte_comes_both_ways(site: Site, publish: Start) -> None:
     it = publish("8080:80")
     check_transfer(site.box.net, 80, lambda: site.connect(8080), 20_000_000, 20_000_000)
-    assert NOTHING_BY_RELAY.match(it.stop()[-1])
+    assert is_by_kernel_alone(it.stop())
+
+
+def is_by_kernel_alone(summary: list[str]) -> bool:
+    """What publish says at its end: the relay has carried nothing, and the kernel something."""
+    by_relay = [line for line in summary if " by the kernel: " not in line]
+    return bool(re.match(r"\d ports? carried nothing", by_relay[-1])) and summary != by_relay
 
 
 def segment_size(session: socket.socket) -> int:
@@ -125,7 +130,7 @@ def test_a_narrow_path_is_found_out(site: Site, forwarding: None, publish: Start
         it = publish("8080:80")
         connect = lambda: client.connect("2001:db8:7::2", 8080)  # noqa: E731
         check_transfer(site.box.net, 80, connect, 3_000_000, 3_000_000)
-        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+        assert is_by_kernel_alone(it.stop())
 
 
 def test_a_narrow_link_to_the_container_is_told(site: Site, publish: Start) -> None:
@@ -134,7 +139,7 @@ def test_a_narrow_link_to_the_container_is_told(site: Site, publish: Start) -> N
     try:
         it = publish("8080:80")
         check_transfer(site.box.net, 80, lambda: site.connect(8080), 3_000_000, 3_000_000)
-        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+        assert is_by_kernel_alone(it.stop())
     finally:
         site.host.run("ip", "link", "set", "box0", "mtu", "1500")
 
@@ -147,7 +152,7 @@ def test_a_narrow_link_to_clients_is_told(site: Site, publish: Start) -> None:
         check_transfer(site.box.net, 80, lambda: site.connect(8080), 3_000_000, 3_000_000)
         site.host.run("ip", "link", "set", "eth1", "mtu", "1300")  # while it runs
         check_transfer(site.box.net, 80, lambda: site.connect(8080), 3_000_000, 3_000_000)
-        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+        assert is_by_kernel_alone(it.stop())
     finally:
         site.host.run("ip", "link", "set", "eth1", "mtu", "1500")
 
@@ -165,7 +170,7 @@ def test_another_link_may_be_narrower(site: Site, publish: Start) -> None:
         with TcpBackend(site.box.net, 80), site.connect(8080) as session:
             assert len(exchange(session, b"x" * 100_000)) == 100_000
             assert segment_size(session) > 1400
-        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+        assert is_by_kernel_alone(it.stop())
     finally:
         site.host.run("ip", "link", "del", "other0")
 
@@ -192,7 +197,7 @@ def test_large_answers_come_in_fragments(site: Site, publish: Start, size: int) 
             except TimeoutError:
                 continue
     assert got == answer
-    assert NOTHING_BY_RELAY.match(it.stop()[-1])
+    assert is_by_kernel_alone(it.stop())
 
 
 def test_large_questions_are_carried_by_the_relay(site: Site, publish: Start) -> None:
@@ -326,7 +331,7 @@ def test_checksums_are_right_for_those_who_look(site: Site, publish: Start, link
         ):
             client.settimeout(5)
             assert exchange(client, b"question") == b"question"
-    assert NOTHING_BY_RELAY.match(it.stop()[-1])
+    assert is_by_kernel_alone(it.stop())
 
 
 def test_filters_of_others_behind_ours_count(site: Site, publish: Start) -> None:
@@ -357,7 +362,7 @@ def test_a_link_may_lead_to_clients_and_to_containers(site: Site, publish: Start
         assert filters_of(site, "box0") == ["uplink_ether", "container_link"]
         with TcpBackend(site.box.net, 80, tell_peer), site.connect(8080) as session:
             assert read_all(session)
-        assert NOTHING_BY_RELAY.match(it.stop()[-1])
+        assert is_by_kernel_alone(it.stop())
         assert filters_of(site, "box0") == []
     finally:
         site.host.run("ip", "address", "del", "fd00:7::1/64", "dev", "box0")

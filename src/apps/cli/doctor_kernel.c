@@ -18,8 +18,6 @@
 #include "kernel/pins.h"
 #include "model/pseudo.h"
 
-#define PINS "/sys/fs/bpf/fairlead"
-
 /* Where no lock can be taken: this one is alone in its namespace. */
 #define NO_DIRECTORY "/proc/self/fairlead"
 
@@ -209,7 +207,7 @@ static void look_at_notes(struct doctor *doctor)
 	if (forwarding_needs_aims())
 		doctor_find(doctor, FINDING_NOTE,
 			    "iptables' table raw is in use, as by Docker 28: it is passed by");
-	if (!pins_can_be(PINS))
+	if (!pins_can_be(pins_directory("auto")))
 		doctor_find(doctor, FINDING_NOTE,
 			    "connections will not outlive the daemon: mount a BPF file system at "
 			    "/sys/fs/bpf (mount -t bpf bpf /sys/fs/bpf)");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fairlead publish: published ports without dockerd, in the foreground unless -d is given. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@
 #include "apps/cli/summary.h"
 #include "apps/common/reporter.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "identity/identities.h"
 #include "kernel/kernel_path.h"
 #include "loop/signals.h"
@@ -255,6 +257,27 @@ static int start_kernel_path(struct error *err)
 	return check_kernel_rules(err);
 }
 
+/* What was carried without the relay, which has counted nothing of it. */
+static void print_kernel_summary(void)
+{
+	if (publish.has_kernel_path)
+		kernel_path_refresh(&publish.kernel_path);
+	for (struct published_port *port = publisher_next(&publish.publisher, NULL); port;
+	     port = publisher_next(&publish.publisher, port)) {
+		char name[RULE_TEXT_MAX], in[TEXT_SIZE_MAX], out[TEXT_SIZE_MAX];
+		struct kernel_path_state state;
+
+		if (!publish.has_kernel_path ||
+		    !kernel_path_describe(&publish.kernel_path, &port->rule, &state) ||
+		    state.counts.sessions == 0)
+			continue;
+		printf("%s by the kernel: %" PRIu64 " sessions, %s in, %s out\n",
+		       rule_format(&port->rule, name), state.counts.sessions,
+		       text_format_size(state.counts.in_bytes, in),
+		       text_format_size(state.counts.out_bytes, out));
+	}
+}
+
 static int start(struct error *err)
 {
 	struct publisher_observer observer = reporter_observer(&publish.reporter, &publish.loop);
@@ -322,6 +345,7 @@ int command_publish(int argc, char **argv)
 	workers_drop_withdrawn(&publish.publisher.workers, true);
 	printf("\n");
 	summary_print(stdout, &publish.publisher);
+	print_kernel_summary();
 	publisher_fini(&publish.publisher);
 	end();
 	return EXIT_SUCCESS;

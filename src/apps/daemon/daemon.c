@@ -26,6 +26,7 @@
 #include "control/reload.h"
 #include "control/rules.h"
 #include "control/server.h"
+#include "kernel/pins.h"
 #include "loop/signals.h"
 #include "model/pseudo.h"
 #include "net/socket.h"
@@ -300,8 +301,7 @@ static int start_kernel_path(struct error *err)
 	};
 	int r = pseudo_parse_transit(settings->pseudo_transit, &path.transit, err);
 
-	if (!daemon_settings_is_off(settings->kernel_pins))
-		path.pins = settings->kernel_pins;
+	path.pins = pins_directory(settings->kernel_pins);
 	if (r == 0)
 		r = kernel_path_start(&self.kernel_path, &path, err);
 	if (r < 0)

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "identity/identities.h"
 #include "kernel/carrier.h"
+#include "kernel/pins.h"
 
 static int check(const char *path)
 {
@@ -41,7 +42,7 @@ static int clean_up(const char *path, struct error *err)
 	if (r == 0)
 		r = pool_host_cleanup(IDENTITIES_RUN_DIRECTORY, err);
 	if (r >= 0)
-		more = carrier_cleanup(config.daemon.kernel_pins);
+		more = carrier_cleanup(pins_directory(config.daemon.kernel_pins));
 	config_fini(&config);
 	return r < 0 ? r : r + more;
 }
