@@ -53,6 +53,10 @@ check-sctp: all
 	@scripts/install-packages sctp
 	@tests/sctp/run
 
+check-kernel-path: all
+	@scripts/install-packages sctp
+	@tests/vm/kernel-path/run
+
 bench: all
 	@bench/run --json build/bench/last.json --plots build/bench $(BENCH)
 
@@ -80,4 +84,4 @@ help:
 	@echo 'scripts/check     everything, on a fresh machine: installs what is missing first'
 	@echo 'scripts/demo      see what it is for'
 
-.PHONY: all install may-install check sanitize build-asan build-tsan clang check-sctp bench lint format clean help
+.PHONY: all install may-install check sanitize build-asan build-tsan clang check-sctp check-kernel-path bench lint format clean help

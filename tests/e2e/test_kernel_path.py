@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """--path kernel: outside IPv6 clients are carried by the kernel, packet by packet."""
 
-import json
 import re
 import socket
 import struct
@@ -371,15 +370,10 @@ def test_a_link_may_lead_to_clients_and_to_containers(site: Site, publish: Start
 
 def forge(site: Site, packet: bytes) -> None:
     """Sends a frame of the client's link, whatever is in it."""
-    frame = mac_of(site.host, "eth1") + mac_of(site.client, "eth0") + packet
+    frame = site.host.mac("eth1") + site.client.mac("eth0") + packet
     with site.client.open_socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("eth0", 0))
         raw.send(frame)
-
-
-def mac_of(place: Namespace, link: str) -> bytes:
-    (found,) = json.loads(place.run("ip", "-json", "link", "show", "dev", link))
-    return bytes.fromhex(found["address"].replace(":", ""))
 
 
 def test_what_is_forged_to_come_from_transit_addresses_is_dropped(

@@ -69,6 +69,10 @@ class Place:
     def open_socket(self, family: int, kind: int) -> socket.socket:
         return open_socket_in(self.net, family, kind)
 
+    def mac(self, link: str) -> bytes:
+        (found,) = json.loads(self.run("ip", "-json", "link", "show", "dev", link))
+        return bytes.fromhex(found["address"].replace(":", ""))
+
     def connect(self, address: str, port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
         """A connected socket there; so one of datagrams takes replies from that address alone."""
         family, _, _, _, where = socket.getaddrinfo(

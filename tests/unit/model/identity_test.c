@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include "model/identity.h"
+#include "model/pseudo.h"
 
 static struct identity identity;
 static struct error err;
@@ -126,6 +127,83 @@ static void what_cannot_be_done_is_told(void **state)
 	}
 }
 
+static bool admits(const char *allow, const char *deny, const char *client)
+{
+	struct address address;
+
+	identity = (struct identity){ .kinds = 0 };
+	set("allow", allow);
+	set("deny", deny);
+	assert_int_equal(address_parse_ip(client, &address), 0);
+	return identity_admits(&identity, &address);
+}
+
+static void the_longest_prefix_says_who_may_come(void **state)
+{
+	(void)state;
+	assert_true(admits("none", "none", "2001:db8::1"));
+	assert_true(admits("none", "2001:db8:1::/48", "2001:db8::1"));
+	assert_false(admits("none", "2001:db8::/32", "2001:db8::1"));
+	assert_true(admits("2001:db8::/32", "none", "2001:db8::1"));
+	assert_false(admits("2001:db8::/32", "none", "192.0.2.1"));
+	assert_true(admits("2001:db8:5::/48", "2001:db8::/32", "2001:db8:5::1"));
+	assert_false(admits("2001:db8::/32", "2001:db8:5::/48", "2001:db8:5::1"));
+	assert_true(admits("2001:db8::/32", "2001:db8:5::/48", "2001:db8:6::1"));
+	assert_false(admits("2001:db8::/32", "2001:db8::/32", "2001:db8::1"));
+	assert_false(admits("none", "0.0.0.0/0", "192.0.2.1"));
+	assert_true(admits("none", "::/0", "192.0.2.1"));
+}
+
+static void the_kernel_needs_pseudo_ipv4_and_nothing_else(void **state)
+{
+	struct address container;
+
+	(void)state;
+	assert_int_equal(address_parse_ip("172.17.0.2", &container), 0);
+	for (size_t i = 0; i < 2; i++) {
+		identity = (struct identity){ .kinds = 0 };
+		set("path", i == 0 ? "kernel" : "auto");
+		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err), -EINVAL);
+		set("identity", "pseudo-ipv4");
+		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err), 0);
+		set("accept_proxy_from", "::1");
+		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err), -EINVAL);
+		set("accept_proxy_from", "none");
+		set("identity", "pseudo-ipv4,http");
+		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err), -EINVAL);
+	}
+}
+
+static struct prefix prefix_of(const char *text)
+{
+	struct prefix prefix;
+
+	assert_int_equal(prefix_parse(text, &prefix), 0);
+	return prefix;
+}
+
+static void transit_addresses_are_as_many_as_the_pool_has(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "240.0.0.0/4", "248.0.0.0/5" }, /* too few */
+		{ "248.0.0.0/8", "248.0.0.0/5" }, /* the same */
+	};
+	struct prefix pool = prefix_of("198.18.0.0/15"), network = prefix_of(PSEUDO_TRANSIT), transit;
+	char text[PREFIX_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(pseudo_transit_of(&pool, &network, &transit, &err), 0);
+	assert_string_equal(prefix_format(&transit, text), "248.0.0.0/15");
+	pool = prefix_of(PSEUDO_POOL);
+	assert_int_equal(pseudo_transit_of(&pool, &network, &transit, &err), 0);
+	assert_string_equal(prefix_format(&transit, text), PSEUDO_TRANSIT);
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		pool = prefix_of(bad[i][0]);
+		network = prefix_of(bad[i][1]);
+		assert_int_equal(pseudo_transit_of(&pool, &network, &transit, &err), -EINVAL);
+	}
+}
+
 int main(void)
 {
 #define WITH_IDENTITY(test) cmocka_unit_test_setup(test, setup)
@@ -135,6 +213,9 @@ int main(void)
 		WITH_IDENTITY(default_is_the_default_however_it_is_written),
 		WITH_IDENTITY(bad_values_are_told_and_change_nothing),
 		WITH_IDENTITY(what_cannot_be_done_is_told),
+		cmocka_unit_test(the_longest_prefix_says_who_may_come),
+		cmocka_unit_test(the_kernel_needs_pseudo_ipv4_and_nothing_else),
+		cmocka_unit_test(transit_addresses_are_as_many_as_the_pool_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
