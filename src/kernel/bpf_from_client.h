@@ -76,6 +76,7 @@ INLINE int call_up(struct __sk_buff *skb, __u32 network)
 		count(UPCALLS_LOST);
 		return TC_ACT_UNSPEC;
 	}
+	length = WITHIN(length, UPCALL_BYTES_MAX);
 	upcall = bpf_ringbuf_reserve(&upcalls, sizeof(*upcall), 0);
 	if (!upcall) {
 		count(UPCALLS_LOST);
@@ -245,31 +246,40 @@ INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *see
 		   const struct flow6 *flow)
 {
 	__u32 length = sizeof(struct iphdr) + seen->payload_bytes, adjust = flow->adjust;
-	struct ipv4_begin begin = {
-		.ip = { .version = 4,
-			.ihl = 5,
-			.tos = seen->traffic_class,
-			.tot_len = bpf_htons((__u16)length),
-			.ttl = seen->hop_limit,
-			.protocol = seen->key.protocol,
-			.saddr = flow->transit,
-			.daddr = flow->aim },
-		.ports = { .source = seen->key.client_port, .destination = flow->target_port },
+	struct ipv4_frame frame = {
+		.ethertype = bpf_htons(ETH_P_IP),
+		.begin = { .ip = { .version = 4,
+				   .ihl = 5,
+				   .tos = seen->traffic_class,
+				   .tot_len = bpf_htons((__u16)length),
+				   .ttl = seen->hop_limit,
+				   .protocol = seen->key.protocol,
+				   .saddr = flow->transit,
+				   .daddr = flow->aim },
+			   .ports = { .source = seen->key.client_port,
+				      .destination = flow->target_port } },
 	};
+	struct iphdr header;
 
 	if (length > MAY_FRAGMENT_BYTES || skb->gso_size > 0)
-		begin.ip.frag_off = bpf_htons(0x4000);
+		frame.begin.ip.frag_off = bpf_htons(0x4000);
 	else
-		begin.ip.id = (__be16)bpf_get_prandom_u32();
-	ipv4_set_checksum(&begin.ip);
+		frame.begin.ip.id = (__be16)bpf_get_prandom_u32();
+	header = frame.begin.ip;
+	ipv4_set_checksum(&header);
+	frame.begin.ip.check = header.check;
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0) < 0) {
 		count(DROPPED_FAILED);
 		return TC_ACT_SHOT;
 	}
-	set_ethertype(skb, network);
-	bpf_skb_store_bytes(skb, network, &begin, sizeof(begin), BPF_F_RECOMPUTE_CSUM);
+	if (network > 0)
+		bpf_skb_store_bytes(skb, network - sizeof(frame.ethertype), &frame, sizeof(frame),
+				    BPF_F_RECOMPUTE_CSUM);
+	else
+		bpf_skb_store_bytes(skb, 0, &frame.begin, sizeof(frame.begin),
+				    BPF_F_RECOMPUTE_CSUM);
 	adjust_checksum(skb, network + sizeof(struct iphdr), seen->key.protocol, adjust,
-			seen->key.host_port, begin.ports.destination);
+			seen->key.host_port, frame.begin.ports.destination);
 	skb->mark = TRANSIT_MARK;
 	count(TRANSLATED_FROM_CLIENT);
 	return TC_ACT_UNSPEC;

@@ -28,6 +28,12 @@
 /* Keeps the compiler from moving a check of this to where the verifier does not see it. */
 #define CHECKED(variable) __asm__ volatile("" : "+r"(variable))
 
+/*
+ * A number from 1 to a power of two, said in a way that the verifier of Linux 6.1 understands: it does
+ * not conclude from "not 0" that it is at least 1.
+ */
+#define WITHIN(number, most) ((((number)-1) & ((most)-1)) + 1)
+
 /* The ports of TCP and UDP, which both have first. */
 struct ports {
 	__be16 source, destination;
@@ -38,6 +44,11 @@ struct ipv4_begin {
 	struct iphdr ip;
 	struct ports ports;
 };
+
+struct ipv4_frame {
+	__be16 ethertype;
+	struct ipv4_begin begin;
+} __attribute__((packed));
 
 struct ipv6_begin {
 	struct ipv6hdr ip;

@@ -20,9 +20,9 @@ INLINE int add_payload(struct __sk_buff *skb, __u32 offset, __u32 length, __u64 
 		__u64 bytes = left < PIECE_BYTES ? left : PIECE_BYTES;
 
 		CHECKED(bytes);
+		bytes = WITHIN(bytes, PIECE_BYTES);
 		__builtin_memset(piece, 0, sizeof(*piece));
-		if (bytes == 0 || bytes > PIECE_BYTES ||
-		    bpf_skb_load_bytes(skb, offset + i * PIECE_BYTES, piece, (__u32)bytes) < 0)
+		if (bpf_skb_load_bytes(skb, offset + i * PIECE_BYTES, piece, (__u32)bytes) < 0)
 			return -1;
 		*sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)piece, sizeof(*piece), 0);
 		left -= (__u32)bytes;

@@ -119,10 +119,11 @@ struct error4_frame {
 } __attribute__((packed));
 
 /*
- * Answers that a packet does not fit to its client in one piece. The stack could not say so: it knows
- * the client by another address then.
+ * Answers a packet that cannot be sent on with an error. The stack could not: it knows the client by
+ * another address then.
  */
-INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct seen4 *seen, __u16 mtu)
+INLINE int refuse(struct __sk_buff *skb, __u32 network, const struct seen4 *seen,
+		  const struct icmphdr *error)
 {
 	const __u32 added = sizeof(struct iphdr) + sizeof(struct icmphdr);
 	const __u32 quoted = quoted_bytes(seen);
@@ -135,9 +136,7 @@ INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct see
 			.protocol = IPPROTO_ICMP,
 			.saddr = seen->daddr,
 			.daddr = seen->key.target },
-		.icmp = { .type = ICMP_DEST_UNREACH,
-			  .code = ICMP_FRAG_NEEDED,
-			  .un.frag.mtu = bpf_htons(mtu) },
+		.icmp = *error,
 	};
 	const __u32 icmp = network + sizeof(frame.ip);
 	struct ethhdr before;
@@ -213,6 +212,24 @@ INLINE int send_to_client(struct __sk_buff *skb, __u32 network, const struct see
 			TRANSLATED_TO_CLIENT);
 }
 
+/* That it does not fit to its client in one piece. */
+INLINE int tell_too_large(struct __sk_buff *skb, __u32 network, const struct seen4 *seen, __u16 mtu)
+{
+	const struct icmphdr error = { .type = ICMP_DEST_UNREACH,
+				       .code = ICMP_FRAG_NEEDED,
+				       .un.frag.mtu = bpf_htons(mtu) };
+
+	return refuse(skb, network, seen, &error);
+}
+
+/* That this was its last hop. */
+INLINE int tell_too_far(struct __sk_buff *skb, __u32 network, const struct seen4 *seen)
+{
+	const struct icmphdr error = { .type = ICMP_TIME_EXCEEDED, .code = ICMP_EXC_TTL };
+
+	return refuse(skb, network, seen, &error);
+}
+
 /* Of its container, and not of another that uses its address; or of the devices inside. */
 INLINE __u8 comes_by(const struct __sk_buff *skb, const struct flow4 *flow)
 {
@@ -248,8 +265,8 @@ INLINE int to_client(struct __sk_buff *skb, __u32 network, int miss)
 	find_way(skb, flow, now_ns, &way);
 	if (is_transit(seen.daddr)) /* the stack has looked at it */
 		return send_to_client(skb, network, &seen, flow, &way, now_ns);
-	if (seen.ttl <= 1) /* the stack tells the container so */
-		return leave_to_stack(skb, network, seen.daddr);
+	if (seen.ttl <= 1)
+		return tell_too_far(skb, network, &seen);
 	if (is_too_large(skb, &seen, way.mtu))
 		return seen.must_not_be_parted ? tell_too_large(skb, network, &seen, way.mtu)
 					       : leave_to_stack(skb, network, seen.daddr);

@@ -61,7 +61,11 @@ static void set_constants(struct translator *translator)
 
 static int cannot_load(int r, struct error *err)
 {
-	if (r == -EPERM || r == -EACCES)
+	if (r == -EACCES) /* the verifier's word, when it has not looked at capabilities */
+		return error_set(err, r,
+				 "the kernel path's programs cannot be loaded: this kernel's "
+				 "verifier refuses them");
+	if (r == -EPERM)
 		return error_set(err, r,
 				 "the kernel path's programs cannot be loaded: this process needs "
 				 "CAP_BPF and CAP_NET_ADMIN");
@@ -187,7 +191,7 @@ static int load_anyway(struct translator *translator)
 {
 	int r = load(translator);
 
-	if (r == 0 || r == -EPERM || r == -EACCES || !translator->settings.pins)
+	if (r == 0 || r == -EPERM || !translator->settings.pins)
 		return r;
 	translate__destroy(translator->programs);
 	(void)pins_remove(translator->settings.pins);

@@ -791,22 +791,25 @@ static void a_port_that_is_in_use_is_left_to_the_relay(void **state)
 	assert_int_equal(out_ipv4()->version, 4);
 }
 
-/* The last router is to say so, and that is the host. */
-static void the_last_hop_is_left_to_the_stack(void **state)
+static void the_last_hop_is_told(void **state)
 {
-	struct iphdr *ip;
+	const struct iphdr *ip = out_ipv4();
+	const uint8_t *icmp = (const uint8_t *)(ip + 1);
+	struct iphdr *sent;
 
 	(void)state;
 	assert_to_ipv4(IPPROTO_UDP, 0, 10);
 	know_route(IPPROTO_UDP);
-	ip = write_ipv4(IPPROTO_UDP, 80, 40000, 0, 10);
-	ip->ttl = 1;
-	ip->check = 0;
-	ip->check = htons((uint16_t)~folded(sum_of(ip, 20)));
-	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_UNSPEC);
-	assert_int_equal(out_ipv4()->daddr, in4(TRANSIT));
-	assert_int_equal(out_ipv4()->ttl, 1);
-	assert_int_equal(folded(sum_of(out_ipv4(), 20)), 0xffff);
+	sent = write_ipv4(IPPROTO_UDP, 80, 40000, 0, 10);
+	sent->ttl = 1;
+	sent->check = 0;
+	sent->check = htons((uint16_t)~folded(sum_of(sent, 20)));
+	assert_int_equal(run_program(translate->progs.container_link), TC_ACT_REDIRECT);
+	assert_int_equal(ip->daddr, in4(TARGET));
+	assert_memory_equal(icmp, "\x0b\x00", 2);
+	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
+	assert_int_equal(folded(sum_of(icmp, 36)), 0xffff);
+	assert_memory_equal(icmp + 8, in.bytes + 14, 28);
 }
 
 /* Errors, each with a packet in it that has been translated before. */
@@ -1037,7 +1040,7 @@ int main(void)
 		LOADED(flows_are_counted),
 		LOADED(stopped_flows_are_left_to_the_host),
 		LOADED(a_port_that_is_in_use_is_left_to_the_relay),
-		LOADED(the_last_hop_is_left_to_the_stack),
+		LOADED(the_last_hop_is_told),
 		LOADED(errors_of_clients_reach_the_container),
 		LOADED(errors_may_have_little_of_the_packet),
 		LOADED(other_icmp_is_left_to_the_host),

@@ -163,14 +163,17 @@ static void the_kernel_needs_pseudo_ipv4_and_nothing_else(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		identity = (struct identity){ .kinds = 0 };
 		set("path", i == 0 ? "kernel" : "auto");
-		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err), -EINVAL);
+		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err),
+				 -EINVAL);
 		set("identity", "pseudo-ipv4");
 		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err), 0);
 		set("accept_proxy_from", "::1");
-		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err), -EINVAL);
+		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err),
+				 -EINVAL);
 		set("accept_proxy_from", "none");
 		set("identity", "pseudo-ipv4,http");
-		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err), -EINVAL);
+		assert_int_equal(identity_check(&identity, PROTOCOL_TCP, &container, &err),
+				 -EINVAL);
 	}
 }
 
@@ -188,7 +191,8 @@ static void transit_addresses_are_as_many_as_the_pool_has(void **state)
 		{ "240.0.0.0/4", "248.0.0.0/5" }, /* too few */
 		{ "248.0.0.0/8", "248.0.0.0/5" }, /* the same */
 	};
-	struct prefix pool = prefix_of("198.18.0.0/15"), network = prefix_of(PSEUDO_TRANSIT), transit;
+	struct prefix pool = prefix_of("198.18.0.0/15"), network = prefix_of(PSEUDO_TRANSIT),
+		      transit;
 	char text[PREFIX_TEXT_MAX];
 
 	(void)state;
