@@ -296,7 +296,7 @@ INLINE struct flow4 *find_answers(const struct flow6_key *key, const struct flow
 	return bpf_map_lookup_elem(&flows4, &back);
 }
 
-/* Whether the ports are those of an earlier connection. */
+/* Whether the ports are those of an earlier connection; a SYN may also be sent once more. */
 INLINE __u8 begins_anew(const struct seen6 *seen, const struct flow6 *flow)
 {
 	const struct flow4 *answers;
@@ -304,7 +304,7 @@ INLINE __u8 begins_anew(const struct seen6 *seen, const struct flow6 *flow)
 	if (!seen->begins || seen->key.protocol != IPPROTO_TCP)
 		return 0;
 	answers = find_answers(&seen->key, flow);
-	return flow->state != FLOW_BEGINS || (answers && answers->packets > 0);
+	return flow->state != FLOW_BEGINS || (answers && (answers->state || flow->expects));
 }
 
 /* One that the container takes for an end: others may know addresses and ports, but not the bytes. */

@@ -18,7 +18,7 @@
 #define TCP_CONNECTING_NS (120 * NS_PER_S)
 
 /* What has ended is kept for a while, since its last packets may still come. */
-#define LINGER_NS (10 * NS_PER_S)
+#define LINGER_NS (4 * NS_PER_S)
 #define STOPPED_LINGER_NS (60 * NS_PER_S)
 
 /* A handshake that was begun twice, or datagrams that somebody should have answered. */

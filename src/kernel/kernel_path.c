@@ -17,8 +17,9 @@
 /* While no packets come, only time makes sessions end. */
 #define QUIET_SWEEP_NS (10 * NS_PER_S)
 
-/* Of whoever asks for counts again and again: the part of the time that this may take. */
-#define SWEEP_SHARE 10
+/* The part of the time that sweeping may take: by itself, and for whoever asks again and again. */
+#define SWEEP_SHARE 50
+#define SWEEP_SHARE_ASKED 10
 
 static void begin_to_drain(struct kernel_path *path)
 {
@@ -71,12 +72,14 @@ static bool follow_orders(struct kernel_path *path)
 /* Reading large maps that are empty costs something, too. */
 static bool has_something_to_sweep(struct kernel_path *path, uint64_t now_ns)
 {
-	uint64_t counts[TRANSLATOR_COUNTERS], packets;
+	const struct flow_table *flows = &path->steering.carrier.flows;
+	uint64_t counts[TRANSLATOR_COUNTERS], packets, age_ns = now_ns - flows->swept_ns;
 
+	if (age_ns < SWEEP_SHARE * flows->sweep_cost_ns)
+		return false;
 	translator_count(&path->steering.carrier.translator, counts);
 	packets = counts[TRANSLATED_FROM_CLIENT] + counts[TRANSLATED_TO_CLIENT];
-	if (packets == path->packets_seen &&
-	    now_ns - path->steering.carrier.flows.swept_ns < QUIET_SWEEP_NS)
+	if (packets == path->packets_seen && age_ns < QUIET_SWEEP_NS)
 		return false;
 	path->packets_seen = packets;
 	return true;
@@ -216,7 +219,7 @@ static void refresh(struct kernel_path *path)
 	uint64_t age_ns = clock_now_ns() - path->steering.carrier.flows.swept_ns;
 
 	if (path->steering.carrier.is_open &&
-	    age_ns >= SWEEP_SHARE * path->steering.carrier.flows.sweep_cost_ns)
+	    age_ns >= SWEEP_SHARE_ASKED * path->steering.carrier.flows.sweep_cost_ns)
 		flow_table_sweep(&path->steering.carrier.flows);
 }
 

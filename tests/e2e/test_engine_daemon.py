@@ -43,6 +43,15 @@ def pseudo_daemon(lab: Lab) -> Iterator[Daemon]:
     made.stop()
 
 
+@pytest.fixture
+def kernel_daemon(lab: Lab) -> Iterator[Daemon]:
+    settings = {"drop_in_identity": "pseudo-ipv4", "drop_in_path": "kernel"}
+    made = start_daemon(lab, **settings, pseudo_store="off", kernel_pins="off")
+    yield made
+    made.stop()
+    assert "fairlead" not in lab.host.run("ip", "link")
+
+
 def rules(daemon: Daemon) -> list[tuple[str, str, str]]:
     found = daemon.get("/v1/rules")["rules"]
     return sorted((it["protocol"], it["host"], it["container"]) for it in found)
@@ -144,3 +153,31 @@ def test_engine_without_proxies_does_not_hide_clients(lab: Lab, pseudo_daemon: D
     remote = curl(lab.client, f"http://[{HOST_IP6}]:8080/").splitlines()[1]
     pseudo = remote.removeprefix("Remote IP: ")
     assert pseudo_daemon.get(f"/v1/whois/{pseudo}")["client"] == CLIENT_IP6
+
+
+def by_kernel(daemon: Daemon) -> list[str]:
+    found = daemon.get("/v1/rules")["rules"]
+    return [it["host"] for it in found if it["carried_by"] == "kernel"]
+
+
+def test_the_kernel_carries_ports_of_an_engine(lab: Lab, kernel_daemon: Daemon) -> None:
+    """On both kinds of networks; and rules of the engine's user keep out whom they name."""
+    lab.docker("network", "create", "mine")
+    for name, port, network in (("plain", "8080", "bridge"), ("other", "8081", "mine")):
+        url = f"http://[{HOST_IP6}]:{port}/"
+        lab.run_webapp("--name", name, "--network", network, "-p", f"{port}:80")
+        wait_until(lambda port=port: by_kernel(kernel_daemon) == [f"[::]:{port}"], "the kernel", 15)
+        pseudo = curl(lab.client, url).splitlines()[1].removeprefix("Remote IP: ")
+        assert kernel_daemon.get(f"/v1/whois/{pseudo}")["client"] == CLIENT_IP6
+        assert "fairlead_kernel_packets_total" in kernel_daemon.call("GET", "/metrics")[1]
+        assert curl(lab.host, f"http://[::1]:{port}/").startswith("Hostname")
+        rule = ["DOCKER-USER", "-s", pseudo, "-p", "tcp", "-j", "DROP"]
+        lab.host.run("iptables", "-I", *rule)
+        try:
+            assert lab.client.run("curl", "-s", "-m", "2", url, check=False) == ""
+        finally:
+            lab.host.run("iptables", "-D", *rule)
+        assert curl(lab.client, url).startswith("Hostname")
+        lab.docker("rm", "--force", name)
+        wait_for_rules(kernel_daemon)
+    lab.docker("network", "rm", "mine")
