@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "kernel/kernel_path.h"
 #include "relay/relay.h"
 #include "relay/sessions.h"
 
@@ -23,8 +24,10 @@ struct sums {
 	uint64_t in_bytes, out_bytes, open;
 };
 
-static struct sums sum_up(const struct publisher *publisher)
+static struct sums sum_up(const struct history *history)
 {
+	const struct publisher *publisher = history->publisher;
+	struct kernel_path_totals by_kernel = { .open = 0 };
 	struct sums sums = { .open = 0 };
 
 	for (struct published_port *port = publisher_next(publisher, NULL); port;
@@ -33,6 +36,11 @@ static struct sums sum_up(const struct publisher *publisher)
 		sums.out_bytes += port->route.counters.out_bytes;
 		sums.open += port->route.counters.open;
 	}
+	if (history->kernel_path)
+		kernel_path_sum_up(history->kernel_path, &by_kernel);
+	sums.in_bytes += by_kernel.in_bytes;
+	sums.out_bytes += by_kernel.out_bytes;
+	sums.open += by_kernel.open;
 	return sums;
 }
 
@@ -54,7 +62,7 @@ static void tick(void *context, struct timeout *timeout)
 	struct history *history = context;
 	const struct loop *loop = history->publisher->loop;
 	uint64_t period_ns = loop->now_ns - history->sampled_ns;
-	struct sums sums = sum_up(history->publisher);
+	struct sums sums = sum_up(history);
 	struct history_sample sample = {
 		.in_bytes_s = rate(history->in_bytes, sums.in_bytes, period_ns),
 		.out_bytes_s = rate(history->out_bytes, sums.out_bytes, period_ns),

@@ -11,6 +11,8 @@
 #include "loop/timeout.h"
 #include "publish/publisher.h"
 
+struct kernel_path;
+
 #define HISTORY_PERIOD_NS (2 * UINT64_C(1000000000))
 #define HISTORY_SAMPLES 150 /* five minutes */
 
@@ -22,6 +24,7 @@ struct history_sample {
 
 struct history {
 	struct publisher *publisher;
+	const struct kernel_path *kernel_path; /* the owner sets it; NULL: there is none */
 	struct timeout_queue periods;
 	struct timeout tick;
 	uint64_t in_bytes, out_bytes; /* of all ports there are, at the last sample */

@@ -324,6 +324,7 @@ static void take_from_client(void *context, const struct flow6_key *key, const s
 	packets = growth(&flow->in_packets, seen->packets);
 	flow->in_bytes_s = rate_of(bytes, sweeping->period_ns);
 	flow->rule->counters.in_bytes += bytes;
+	table->in_bytes += bytes;
 	flow->rule->in_packets += packets;
 	if (key->protocol == IPPROTO_UDP)
 		flow->rule->counters.in_datagrams += packets;
@@ -350,6 +351,7 @@ static void take_to_client(void *context, const struct flow6_key *key, const str
 	packets = growth(&flow->out_packets, seen->packets);
 	flow->out_bytes_s = rate_of(bytes, sweeping->period_ns);
 	flow->rule->counters.out_bytes += bytes;
+	table->out_bytes += bytes;
 	flow->rule->out_packets += packets;
 	if (key->protocol == IPPROTO_UDP)
 		flow->rule->counters.out_datagrams += packets;

@@ -33,6 +33,7 @@ struct flow_table {
 	struct siphash_key key; /* clients choose what is in the table */
 	struct tracked *flows;	/* uthash */
 	_Atomic size_t count;	/* of those that have not ended */
+	_Atomic uint64_t in_bytes, out_bytes; /* of all, since it was opened */
 	uint64_t sweep, swept_ns, sweep_cost_ns;
 	uint64_t opened_ns; /* what began before is an earlier run's */
 };

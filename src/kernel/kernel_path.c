@@ -273,9 +273,13 @@ bool kernel_path_end_session(struct kernel_path *path, uint64_t id)
 	return found;
 }
 
-bool kernel_path_has_sessions(const struct kernel_path *path)
+void kernel_path_sum_up(const struct kernel_path *path, struct kernel_path_totals *ret)
 {
-	return path->steering.carrier.flows.count > 0;
+	const struct flow_table *flows = &path->steering.carrier.flows;
+
+	*ret = (struct kernel_path_totals){ .open = flows->count,
+					    .in_bytes = flows->in_bytes,
+					    .out_bytes = flows->out_bytes };
 }
 
 void kernel_path_count(struct kernel_path *path, struct kernel_path_counts *ret)

@@ -81,8 +81,14 @@ void kernel_path_list(struct kernel_path *path,
 /* Returns false where there is no such session. */
 bool kernel_path_end_session(struct kernel_path *path, uint64_t id);
 
-/* Whether any is open. Does not wait. */
-bool kernel_path_has_sessions(const struct kernel_path *path);
+/*
+ * All sessions together, as the last sweep has found them. Does not wait. Bytes begin anew with the
+ * first rule.
+ */
+struct kernel_path_totals {
+	uint64_t open, in_bytes, out_bytes;
+};
+void kernel_path_sum_up(const struct kernel_path *path, struct kernel_path_totals *ret);
 
 struct kernel_path_counts {
 	bool is_open;

@@ -207,11 +207,7 @@ static enum pump_result skip(struct pump *pump, struct pump_resources *resources
 	ends->limit = &side_of(pump)->skip_bytes;
 	result = pump_stream_ops.run(pump, resources, ends);
 	ends->limit = NULL;
-	if (result != PUMP_LIMIT)
-		return result;
-	if (pump->mode == PUMP_SPLICE) /* what is held next is no pipe */
-		pump->mode = PUMP_COPY;
-	return PUMP_MORE;
+	return result == PUMP_LIMIT ? PUMP_MORE : result;
 }
 
 static enum pump_result show_again(struct pump *pump, struct pump_resources *resources,

@@ -114,11 +114,22 @@ static enum step flush(struct pump *pump, struct pump_resources *resources, stru
 	return STEP_MOVED;
 }
 
-/* Keeps what the sink did not take. */
+static void leave_splice(struct pump *pump, struct pump_resources *resources, enum pump_mode mode)
+{
+	if (pump->held)
+		give_pipe(pump, resources);
+	pump->mode = (uint8_t)mode;
+	pump->streak = 0;
+}
+
+/* Keeps what the sink did not take. What is held is a pipe while the mode says so, and no longer. */
 static enum step hold(struct pump *pump, struct pump_resources *resources, const uint8_t *bytes,
 		      size_t length, struct pump_ends *ends)
 {
 	struct pump_buffer *buffer = slots_take(&resources->buffers);
+
+	if (pump->mode == PUMP_SPLICE)
+		leave_splice(pump, resources, PUMP_COPY);
 
 	if (!buffer) {
 		ends->error = ENOMEM;
@@ -204,14 +215,6 @@ static enum step copy(struct pump *pump, struct pump_resources *resources, struc
 	return STEP_MOVED;
 }
 
-static void leave_splice(struct pump *pump, struct pump_resources *resources, enum pump_mode mode)
-{
-	if (pump->held)
-		give_pipe(pump, resources);
-	pump->mode = (uint8_t)mode;
-	pump->streak = 0;
-}
-
 /*
  * splice found nothing where an event had promised something: believe it only if recv says the
  * same.
@@ -278,6 +281,13 @@ static enum pump_result result_of(enum step step)
 	}
 }
 
+/* A pipe is held only while bytes are in it. */
+static void give_empty_pipe(struct pump *pump, struct pump_resources *resources)
+{
+	if (pump->held && pump->held_bytes == 0)
+		give_pipe(pump, resources);
+}
+
 static enum pump_result run(struct pump *pump, struct pump_resources *resources,
 			    struct pump_ends *ends)
 {
@@ -303,16 +313,17 @@ static enum pump_result run(struct pump *pump, struct pump_resources *resources,
 			step = copy(pump, resources, ends);
 		}
 	}
-	/* A pipe is held only while bytes are in it. */
-	if (pump->held && pump->held_bytes == 0)
-		give_pipe(pump, resources);
+	give_empty_pipe(pump, resources);
 	return result_of(step);
 }
 
 enum pump_result pump_stream_flush(struct pump *pump, struct pump_resources *resources,
 				   struct pump_ends *ends)
 {
-	return result_of(flush(pump, resources, ends));
+	enum step step = flush(pump, resources, ends);
+
+	give_empty_pipe(pump, resources);
+	return result_of(step);
 }
 
 enum pump_result pump_stream_send(struct pump *pump, struct pump_resources *resources,

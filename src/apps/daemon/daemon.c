@@ -129,8 +129,11 @@ static void end_now(void)
 
 static bool has_sessions(void)
 {
+	struct kernel_path_totals by_kernel;
+
+	kernel_path_sum_up(&self.kernel_path, &by_kernel);
 	return publisher_has_sessions(&self.publisher) ||
-	       (!self.keeps_kernel_path && kernel_path_has_sessions(&self.kernel_path));
+	       (!self.keeps_kernel_path && by_kernel.open > 0);
 }
 
 static void ending_expired(void *context, struct timeout *timeout)
@@ -307,6 +310,7 @@ static int start_kernel_path(struct error *err)
 	if (r < 0)
 		return r;
 	self.control.kernel_path = &self.kernel_path;
+	self.control.history.kernel_path = &self.kernel_path;
 	kernel_follow_init(&self.kernel_follow, &self.rules, &self.kernel_path, &self.loop);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "support.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/socket.h"
@@ -219,6 +220,74 @@ static void bulk_is_spliced_and_the_rest_is_edited(void **state)
 	assert_int_equal(pump.moved_bytes, BULK_BYTES + 9 + 9);
 }
 
+/* What there is to be sent, and what is to come of it. */
+static struct {
+	uint8_t in[4 * 1024 * 1024], out[4 * 1024 * 1024];
+	size_t in_bytes, out_bytes;
+} mixed;
+
+static void mix(const void *in, size_t in_bytes, const void *out, size_t out_bytes)
+{
+	assert_in_range(mixed.in_bytes + in_bytes, 0, sizeof(mixed.in));
+	memcpy(mixed.in + mixed.in_bytes, in, in_bytes);
+	memcpy(mixed.out + mixed.out_bytes, out, out_bytes);
+	mixed.in_bytes += in_bytes;
+	mixed.out_bytes += out_bytes;
+}
+
+/* Bodies long enough to be spliced, and lines behind each that fill a slow sink. */
+static void mix_bulk_and_lines(void)
+{
+	static uint8_t bulk[256 * 1024];
+	char text[64], edited[80];
+
+	mixed.in_bytes = mixed.out_bytes = 0;
+	for (int round = 0; round < 16; round++) {
+		size_t size = 100 * 1024 + (size_t)round * 7777;
+		int length = snprintf(text, sizeof(text), "#%zu:", size);
+
+		memset(bulk, 'A' + round, size);
+		mix(text, (size_t)length, "", 0);
+		mix(bulk, size, bulk, size);
+		for (int line = 0; line < 1500; line++) {
+			length = snprintf(text, sizeof(text), "line %d of %d", line, round);
+			(void)snprintf(edited, sizeof(edited), "[%s]", text);
+			text[length] = '\n';
+			mix(text, (size_t)length + 1, edited, (size_t)length + 2);
+		}
+	}
+}
+
+static void a_slow_sink_gets_bulk_and_edited_bytes_in_their_order(void **state)
+{
+	static uint8_t got[150000];
+	size_t written = 0, taken = 0, most = sizeof(got);
+	bool spliced = false;
+
+	(void)state;
+	mix_bulk_and_lines();
+	for (unsigned turn = 0; taken < mixed.out_bytes && turn < 1000000; turn++) {
+		ssize_t length = write(writer, mixed.in + written, mixed.in_bytes - written);
+		enum pump_result result;
+
+		written += length > 0 ? (size_t)length : 0;
+		result = run();
+		assert_true(result == PUMP_IDLE || result == PUMP_BLOCKED || result == PUMP_MORE);
+		assert_int_equal(pump.held != NULL, pump.held_bytes > 0);
+		spliced = spliced || (pump.mode == PUMP_SPLICE && pump.held_bytes > 0 &&
+				      brackets.filter.sides[FILTER_IN].skip_bytes == 0);
+		/* sometimes a lot, so that it is bulk, and then little, so that it blocks */
+		most = turn % 16 == 0 ? sizeof(got) : turn % 4 == 0 ? 3000 : 0;
+		length = most > 0 ? read(reader, got, most) : 0;
+		if (length <= 0)
+			continue;
+		assert_memory_equal(got, mixed.out + taken, length);
+		taken += (size_t)length;
+	}
+	assert_int_equal(taken, mixed.out_bytes);
+	assert_true(spliced); /* the end of a body was in a pipe, which is what this is about */
+}
+
 static void sink_that_is_full_gets_the_rest_later(void **state)
 {
 	char line[1024], got[1024];
@@ -329,6 +398,7 @@ int main(void)
 		WITH_PUMP(half_a_line_is_shown_again),
 		WITH_PUMP(skipped_bytes_pass_unseen),
 		WITH_PUMP(bulk_is_spliced_and_the_rest_is_edited),
+		WITH_PUMP(a_slow_sink_gets_bulk_and_edited_bytes_in_their_order),
 		WITH_PUMP(sink_that_is_full_gets_the_rest_later),
 		WITH_PUMP(waiting_is_no_reading),
 		WITH_PUMP(refusal_is_told_as_often_as_asked),
