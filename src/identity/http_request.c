@@ -138,9 +138,9 @@ static enum http_kind kind_of(const struct http_head *head, bool drops_upgrade)
 {
 	if (head->method == HTTP_METHOD_CONNECT)
 		return HTTP_KIND_CONNECT;
-	if (head->upgrades && !drops_upgrade)
-		return HTTP_KIND_UPGRADE;
-	return head->method == HTTP_METHOD_HEAD ? HTTP_KIND_HEAD : HTTP_KIND_PLAIN;
+	if (head->method == HTTP_METHOD_HEAD) /* whatever else: its answer has no body */
+		return HTTP_KIND_HEAD;
+	return head->upgrades && !drops_upgrade ? HTTP_KIND_UPGRADE : HTTP_KIND_PLAIN;
 }
 
 static void expect_answer(struct http_filter *filter, enum http_kind kind)
@@ -197,7 +197,7 @@ static enum filter_verdict at_request(struct http_filter *filter, struct filter_
 		return FILTER_SKIPS;
 	if (io->in[0] == '\r' && io->in_bytes == 1)
 		return io->ended ? refuse_bad(filter, io) : FILTER_WANTS_MORE;
-	if (filter->outstanding == HTTP_OUTSTANDING_MAX)
+	if (filter->outstanding == HTTP_OUTSTANDING_MAX && filter->response_state != HTTP_LOST)
 		return FILTER_WAITS;
 	switch (http_request_parse(io->in, io->in_bytes, &head)) {
 	case HTTP_MORE:

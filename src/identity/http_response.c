@@ -25,6 +25,16 @@ static bool is_switch(const struct http_head *head, enum http_kind kind)
 	       (kind == HTTP_KIND_CONNECT && head->status / 100 == 2);
 }
 
+/*
+ * A success of CONNECT has no such field (RFC 9110 section 9.3.6): who sends one takes CONNECT for a
+ * method as any other, and the connection is still HTTP's.
+ */
+static bool is_false_tunnel(const struct http_head *head, enum http_kind kind)
+{
+	return kind == HTTP_KIND_CONNECT && head->status / 100 == 2 &&
+	       (head->framing == HTTP_LENGTH || head->framing == HTTP_CHUNKED);
+}
+
 /* RFC 9112 section 6.3. */
 static bool has_body(const struct http_head *head, enum http_kind kind)
 {
@@ -36,6 +46,8 @@ static enum filter_verdict final_answer(struct http_filter *filter, struct filte
 {
 	enum http_kind kind = take_kind(filter);
 
+	if (is_false_tunnel(head, kind))
+		return lose(filter);
 	if (is_switch(head, kind)) {
 		filter->switching = HTTP_SWITCH_TAKEN;
 		return FILTER_LETS_GO;

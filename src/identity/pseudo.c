@@ -280,6 +280,16 @@ static size_t collect_touched(struct pseudo *pseudo, uint32_t *cursor, bool *ret
 	return count;
 }
 
+/* Those that were collected, and could not be stored; some more do no harm. */
+static void touch_again(struct pseudo *pseudo, uint32_t from, uint32_t to)
+{
+	pthread_mutex_lock(&pseudo->mutex);
+	for (uint32_t i = from; i < to; i++)
+		if (pseudo->map.entries[i].is_taken)
+			pseudo->map.entries[i].is_touched = true;
+	pthread_mutex_unlock(&pseudo->mutex);
+}
+
 static void store_touched(struct pseudo *pseudo)
 {
 	uint32_t cursor = 1;
@@ -288,6 +298,7 @@ static void store_touched(struct pseudo *pseudo)
 	int r = 0;
 
 	while (r == 0 && more) {
+		uint32_t first = cursor;
 		size_t count = collect_touched(pseudo, &cursor, &more);
 
 		if (count == 0)
@@ -295,6 +306,8 @@ static void store_touched(struct pseudo *pseudo)
 		pthread_mutex_lock(&pseudo->storing);
 		r = pseudo_store_touch(pseudo->store, pseudo->batch, count, &err);
 		pthread_mutex_unlock(&pseudo->storing);
+		if (r < 0)
+			touch_again(pseudo, first, cursor);
 		tell(pseudo, r, &err);
 	}
 }

@@ -38,7 +38,7 @@ bool http_name_is(const struct http_field *field, const char *name)
 
 		if (c >= 'A' && c <= 'Z')
 			c = (uint8_t)(c + ('a' - 'A'));
-		if (c == '_')
+		if ((c < 'a' || c > 'z') && (c < '0' || c > '9'))
 			c = '-';
 		if (c != (uint8_t)name[i])
 			return false;

@@ -76,7 +76,10 @@ enum http_result http_field_next(const uint8_t *bytes, size_t length, size_t *at
 /* Whether the field has that name, which is as long as its own. */
 bool http_name_is(const struct http_field *field, const char *name);
 
-/* Whether that is the field's name, written in small letters; '_' counts as '-'. */
+/*
+ * Whether that is the field's name, written in small letters. All that is no letter and no digit
+ * counts as '-': behind CGI (RFC 3875 section 4.1.18) and in PHP, X.Real_IP is the same variable.
+ */
 static inline bool http_field_is(const struct http_field *field, const char *name)
 {
 	return strlen(name) == field->name_bytes && http_name_is(field, name);

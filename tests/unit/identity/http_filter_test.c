@@ -177,7 +177,8 @@ static void what_a_client_says_of_itself_is_taken_out(void **state)
 {
 	(void)state;
 	ask(GET "X-Forwarded-For: 6.6.6.6\r\nA: b\r\nx-real-ip: 6.6.6.6\r\nFORWARDED: for=x\r\n"
-		"X_Forwarded_For: 6.6.6.6\r\nx-forwarded-for:7.7.7.7\r\nC: d\r\n\r\n");
+		"X_Forwarded_For: 6.6.6.6\r\nx-forwarded-for:7.7.7.7\r\nC: d\r\n"
+		"X.Forwarded.For: 6.6.6.6\r\nX-Real.IP: 6.6.6.6\r\nX~Real!IP: 6.6.6.6\r\n\r\n");
 	assert_asked(GET "A: b\r\nC: d\r\n" OURS);
 }
 
@@ -295,6 +296,40 @@ static void connect_is_a_tunnel_once_it_is_granted(void **state)
 	answer("HTTP/1.1 200 OK\r\n\r\n");
 	assert_true(sides[FILTER_IN].lets_go);
 	assert_true(sides[FILTER_OUT].lets_go);
+}
+
+/* A server that takes CONNECT for a method as any other still reads requests. */
+static void connect_that_is_answered_with_a_body_is_no_tunnel(void **state)
+{
+	static const char *const framings[] = { "Content-Length: 2\r\n\r\nok",
+						"Content-Length: 0\r\n\r\n",
+						"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" };
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(framings); i++) {
+		start();
+		ask("CONNECT b:80 HTTP/1.1\r\nHost: b:80\r\n\r\n");
+		(void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\n%s", framings[i]);
+		answer(text);
+		ask(GET "X-Real-IP: 6.6.6.6\r\n\r\n");
+		assert_false(sides[FILTER_IN].lets_go);
+		assert_int_equal(sides[FILTER_IN].verdict, FILTER_REFUSES);
+	}
+}
+
+/* Its answer has no body, so what follows is an answer, whatever it looks like. */
+static void head_with_an_upgrade_is_head(void **state)
+{
+	(void)state;
+	ask("HEAD / HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\nConnection: upgrade\r\n\r\n");
+	answer("HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n");
+	ask(UPGRADE "\r\n");
+	answer("HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\nHTTP/1.1 101 X\r\n\r\n1234");
+	assert_false(sides[FILTER_IN].lets_go);
+	ask(GET "X-Real-IP: 6.6.6.6\r\n\r\n");
+	assert_false(sides[FILTER_IN].lets_go);
+	assert_int_equal(http_filter_requests(filter), 3);
 }
 
 static void upgrade_to_http2_is_not_passed_on(void **state)
@@ -629,6 +664,8 @@ int main(void)
 		WITH_FILTER(bytes_behind_an_upgrade_wait_for_its_answer),
 		WITH_FILTER(declined_upgrade_leaves_http),
 		WITH_FILTER(connect_is_a_tunnel_once_it_is_granted),
+		WITH_FILTER(connect_that_is_answered_with_a_body_is_no_tunnel),
+		WITH_FILTER(head_with_an_upgrade_is_head),
 		WITH_FILTER(upgrade_to_http2_is_not_passed_on),
 		WITH_FILTER(upgrade_that_cannot_be_followed_is_refused),
 		WITH_FILTER(unasked_101_opens_nothing),
