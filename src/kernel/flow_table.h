@@ -30,9 +30,9 @@ struct flow_table {
 	struct kernel_rules *rules;
 	struct flow_observer observer;
 	uint64_t udp_idle_ns;
-	struct siphash_key key; /* clients choose what is in the table */
-	struct tracked *flows;	/* uthash */
-	_Atomic size_t count;	/* of those that have not ended */
+	struct siphash_key key;		      /* clients choose what is in the table */
+	struct tracked *flows;		      /* uthash */
+	_Atomic size_t count;		      /* of those that have not ended */
 	_Atomic uint64_t in_bytes, out_bytes; /* of all, since it was opened */
 	uint64_t sweep, swept_ns, sweep_cost_ns;
 	uint64_t opened_ns; /* what began before is an earlier run's */

@@ -91,10 +91,9 @@ static void look_around(struct kernel_path *path, uint64_t now_ns)
 	if (path->steering.carrier.is_open) {
 		services_look(&path->steering.carrier.services);
 		steering_check_forwarding(&path->steering);
-		if (has_something_to_sweep(path, now_ns)) {
+		if (has_something_to_sweep(path, now_ns))
 			flow_table_sweep(&path->steering.carrier.flows);
-			steering_look_for_answers(&path->steering);
-		}
+		steering_look_for_answers(&path->steering); /* whoever has swept */
 	}
 	if (now_ns - path->steering.considered_ns >= RECONSIDER_NS)
 		steering_consider(&path->steering);

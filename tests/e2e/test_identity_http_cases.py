@@ -140,7 +140,9 @@ def read_with_h11(data: bytes) -> Reading:
                 body += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 found[-1] = (*found[-1][:2], body)
-                server.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
+                # a tunnel has no length (RFC 9110 section 9.3.6)
+                length = [] if found[-1][0] == b"CONNECT" else [("Content-Length", "0")]
+                server.send(h11.Response(status_code=200, headers=length))
                 if server.our_state is h11.SWITCHED_PROTOCOL:
                     return found  # a tunnel, to which CONNECT has led
                 server.send(h11.EndOfMessage())
