@@ -24,13 +24,19 @@ static bool expects(const void *policy, const struct address *peer)
 	return identity_prefixes_contain(&identity->accept_proxy_from, peer);
 }
 
-static ssize_t read_announcement(const uint8_t *bytes, size_t length, struct announcement *ret)
+static ssize_t read_announcement(enum protocol protocol, const uint8_t *bytes, size_t length,
+				 struct announcement *ret)
 {
 	struct proxy_header header;
-	ssize_t taken = proxy_header_decode(bytes, length, &header);
+	ssize_t taken;
 
+	if (protocol == PROTOCOL_UDP && length > 0 && bytes[0] == 'P')
+		return -EBADMSG; /* version 1 is for streams */
+	taken = proxy_header_decode(bytes, length, &header);
 	if (taken < 0)
 		return taken;
+	if (header.source.family != AF_UNSPEC && header.protocol != protocol)
+		return -EBADMSG;
 	*ret = (struct announcement){
 		.client = header.source,
 		.host = header.destination,

@@ -35,8 +35,12 @@ static const char *const texts[STATEMENTS] = {
 		 "WHERE current = 1 ORDER BY last_seen",
 	[FIND_PSEUDO] = "SELECT pseudo, since, last_seen, client, length, current FROM assignments "
 			"WHERE pseudo = ?1 AND since <= ?2 ORDER BY since DESC LIMIT 1",
-	[FIND_CLIENT] = "SELECT pseudo, since, last_seen, client, length, current FROM assignments "
-			"WHERE client = ?1 AND since <= ?2 ORDER BY since DESC LIMIT 1",
+	/* what somebody else had by then is nobody's any more */
+	[FIND_CLIENT] = "SELECT pseudo, since, last_seen, client, length, current FROM "
+			"(SELECT * FROM assignments WHERE client = ?1 AND since <= ?2 "
+			"ORDER BY since DESC LIMIT 1) AS found WHERE NOT EXISTS "
+			"(SELECT 1 FROM assignments WHERE pseudo = found.pseudo "
+			"AND since > found.since AND since <= ?2)",
 };
 
 /* Rows are short, and stand in the order of the key: without a row id they are stored once. */

@@ -59,9 +59,11 @@ struct introducer {
 
 	/*
 	 * Returns the length of the announcement that these bytes begin with, -EAGAIN where more are
-	 * needed to say so, -EBADMSG where it is none. *ret points into the bytes.
+	 * needed to say so, -EBADMSG where it is none, or one of another protocol. *ret points into
+	 * the bytes.
 	 */
-	ssize_t (*read)(const uint8_t *bytes, size_t length, struct announcement *ret);
+	ssize_t (*read)(enum protocol protocol, const uint8_t *bytes, size_t length,
+			struct announcement *ret);
 
 	/*
 	 * Introduces the client. Returns 0, or -errno: -EACCES where it may not come, -ENOSPC where no

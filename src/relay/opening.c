@@ -207,7 +207,8 @@ static ssize_t read_announcement(struct relay *relay, struct flow *flow, struct 
 		return -ECONNRESET;
 	if (got < 0)
 		return -errno;
-	length = flow->route->introducer->read(relay->scratch, (size_t)got, ret);
+	length = flow->route->introducer->read(flow->route->protocol, relay->scratch, (size_t)got,
+					       ret);
 	if (length == -EAGAIN && got == ANNOUNCEMENT_BYTES_MAX)
 		return -EBADMSG;
 	if (length > 0 && recv(client, relay->scratch, (size_t)length, MSG_DONTWAIT) != length)

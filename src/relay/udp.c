@@ -400,8 +400,8 @@ static bool same_client(const struct datagram *a, const struct datagram *b)
 static void receive_announced(struct relay *relay, struct udp_port *port, struct datagram *datagram)
 {
 	struct announcement announcement;
-	ssize_t length = port->route->introducer->read(datagram->bytes, datagram->length,
-						       &announcement);
+	ssize_t length = port->route->introducer->read(PROTOCOL_UDP, datagram->bytes,
+						       datagram->length, &announcement);
 
 	if (length < 0) {
 		port->route->counters.dropped_datagrams++;

@@ -3,6 +3,7 @@
 
 import re
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lab.backend import TcpBackend, read_all, read_until
+from lab.backend import TcpBackend, UdpBackend, read_all, read_until
 from lab.netns import CLIENT_IP6, HOST_IP6, Place
 from lab.server import needs, serving
 from lab.site import BOX, GATEWAY, NEIGHBOUR_IP6, Site, SiteDaemon
@@ -305,3 +306,26 @@ def test_dns_server_reads_the_header_of_every_datagram(
                     client.sendto(QUESTION, (HOST_IP6, 5353))
                     answer = client.recv(1000)
                     assert answer.endswith(socket.inet_pton(socket.AF_INET6, source))
+
+
+def header_v2(transport: int) -> bytes:
+    """Of a client of IPv4; transport is 1 for streams, 2 for datagrams."""
+    addresses = socket.inet_aton("192.0.2.7") + socket.inet_aton("192.0.2.2")
+    ports = struct.pack("!HH", 4000, 53)
+    signature = b"\r\n\r\n\0\r\nQUIT\n"
+    return signature + struct.pack("!BBH", 0x21, 0x10 | transport, 12) + addresses + ports
+
+
+def test_a_header_has_to_be_of_the_rules_protocol(site: Site, site_daemon: SiteDaemon) -> None:
+    site_daemon.publish("5353:53/udp", "none", accept_proxy_from=CLIENT_IP6)
+    with (
+        UdpBackend(site.box.net, 53) as backend,
+        site.client.open_socket(socket.AF_INET6, socket.SOCK_DGRAM) as client,
+    ):
+        client.bind((CLIENT_IP6, 0))
+        client.connect((HOST_IP6, 5353))
+        client.send(b"PROXY TCP4 192.0.2.7 192.0.2.2 4000 53\r\nversion 1 is for streams")
+        client.send(header_v2(1) + b"so is this")
+        client.send(header_v2(2) + b"question")
+        assert client.recv(100) == b"question"
+    assert len(backend.clients) == 1

@@ -183,6 +183,8 @@ static void past_is_known(void **state)
 	assert_int_equal(pseudo_find_at(pseudo, &address, began_s + 1, &found, &err), 0);
 	assert_int_equal(bytes_get32(found.pseudo.ip), first);
 	assert_int_equal(pseudo_find_at(pseudo, &address, began_s - 1, &found, &err), -ENOENT);
+	/* another one's by then */
+	assert_int_equal(pseudo_find_at(pseudo, &address, began_s + 3600, &found, &err), -ENOENT);
 }
 
 static void full_pool_refuses_and_takes_from_nobody(void **state)

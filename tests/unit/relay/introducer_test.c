@@ -41,11 +41,13 @@ static bool expects(const void *of, const struct address *peer)
 	return ((const struct policy *)of)->expects;
 }
 
-static ssize_t read_announcement(const uint8_t *bytes, size_t length, struct announcement *ret)
+static ssize_t read_announcement(enum protocol protocol, const uint8_t *bytes, size_t length,
+				 struct announcement *ret)
 {
 	const uint8_t *end = memchr(bytes, ';', length);
 	char text[ADDRESS_TEXT_MAX];
 
+	(void)protocol;
 	*ret = (struct announcement){ .client = { .family = AF_UNSPEC } };
 	if (length > 0 && bytes[0] != '@')
 		return -EBADMSG;
