@@ -174,6 +174,8 @@ static bool read_host(struct http_head *head, const struct http_field *field)
 
 	if (head->hosts++ > 0)
 		return false;
+	head->host = field->value;
+	head->host_bytes = field->value_bytes;
 	for (size_t i = 0; i < field->value_bytes; i++) {
 		uint8_t c = field->value[i];
 
@@ -288,6 +290,32 @@ static enum http_result read_version(const uint8_t *at, struct http_head *head)
 	return HTTP_GOOD;
 }
 
+/* "http://example.net/path" (RFC 9112 section 3.2.2) says where to, as Host does. */
+static void read_authority(const uint8_t *target, size_t length, struct http_head *head)
+{
+	const uint8_t *begin = memmem(target, length, "://", 3), *end = target + length;
+
+	if (target[0] == '/' || !begin)
+		return;
+	head->authority = begin + 3;
+	for (const uint8_t *c = begin + 3; c < end && !strchr("/?#", *c); c++) {
+		head->authority_bytes++;
+		if (*c != '@')
+			continue;
+		head->authority = c + 1; /* behind a user's name, which Host has not */
+		head->authority_bytes = 0;
+	}
+}
+
+/* Servers may go by the one or by the other. */
+static bool is_one_place(const struct http_head *head)
+{
+	return !head->authority || !head->host ||
+	       (head->authority_bytes == head->host_bytes &&
+		strncasecmp((const char *)head->authority, (const char *)head->host,
+			    head->host_bytes) == 0);
+}
+
 /* METHOD SP TARGET SP VERSION, with just these two blanks. */
 static enum http_result read_request_line(const uint8_t *line, size_t length,
 					  struct http_head *head)
@@ -306,6 +334,7 @@ static enum http_result read_request_line(const uint8_t *line, size_t length,
 	for (const uint8_t *c = target; c < version; c++)
 		if (*c <= 0x20 || *c >= 0x7f)
 			return HTTP_BAD;
+	read_authority(target, (size_t)(version - target), head);
 	if (method == 4 && memcmp(line, "HEAD", 4) == 0)
 		head->method = HTTP_METHOD_HEAD;
 	else if (method == 7 && memcmp(line, "CONNECT", 7) == 0)
@@ -332,7 +361,7 @@ enum http_result http_request_parse(const uint8_t *bytes, size_t length, struct 
 		result = read_fields(bytes, length, ret);
 	if (result != HTTP_GOOD)
 		return result;
-	if (!is_framing_clear(ret) || (ret->minor == 1 && ret->hosts != 1))
+	if (!is_framing_clear(ret) || (ret->minor == 1 && ret->hosts != 1) || !is_one_place(ret))
 		return HTTP_BAD;
 	set_framing(ret, HTTP_NO_BODY);
 	return HTTP_GOOD;

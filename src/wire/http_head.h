@@ -52,6 +52,9 @@ struct http_head {
 	/* While it is read. */
 	uint8_t hosts, lengths, encodings;
 	bool has_upgrade, has_connection_upgrade;
+	/* where to: of a target in absolute form, and of Host; they point into the bytes, or are NULL */
+	const uint8_t *authority, *host;
+	size_t authority_bytes, host_bytes;
 };
 
 enum http_result http_request_parse(const uint8_t *bytes, size_t length, struct http_head *ret);

@@ -548,6 +548,9 @@ static const char *const refused[] = {
 	"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+	"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET http://a@b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET http://a?b HTTP/1.1\r\nHost: \r\n\r\n",
 	"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
 	"GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
 	"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -629,7 +632,10 @@ static void what_is_odd_and_clear_passes(void **state)
 {
 	static const char *const passed[] = {
 		"GET * HTTP/1.1\r\nHost: \r\n",
-		"GET http://b/ HTTP/1.1\r\nHost: a\r\n",
+		"GET http://A:80/ HTTP/1.1\r\nHost: a:80\r\n",
+		"GET http://a HTTP/1.1\r\nHost: a\r\n",
+		"GET http://b/ HTTP/1.0\r\n",
+		"GET /http://b/ HTTP/1.1\r\nHost: a\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost: [::1]:80\r\n",
 		"GET /?a=b&c=%20#f HTTP/1.1\r\nhost:a\r\n",
 		"GET / HTTP/1.0\r\n",
