@@ -257,7 +257,8 @@ def test_nothing_is_left_behind(proxy: Proxy) -> None:
     limit = time.monotonic() + 20
     while proxy.descriptors() > before and time.monotonic() < limit:
         time.sleep(0.1)  # until it tidies up, seconds after the last session
-    assert proxy.descriptors() == before
+    # fewer, if the connection that found it listening was still there before
+    assert proxy.descriptors() <= before
 
 
 def kernel_bytes() -> int:
