@@ -23,6 +23,7 @@ def start_daemon(lab: Lab, **settings: str) -> Daemon:
     """On the engine's host, where the engine's proxies look for it."""
     folder = lab.engine.work / "fairleadd"
     folder.mkdir(exist_ok=True)
+    (folder / "rules.json").unlink(missing_ok=True)  # of another test's rules
     made = Daemon(folder, enter=lab.host.enter, daemon=settings)
     lab.engine.stop()
     lab.engine.start(env={"FAIRLEAD_HANDOVER": str(made.drop_in_socket)})
