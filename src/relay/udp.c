@@ -96,7 +96,7 @@ void udp_trim(struct relay *relay)
 /* Gives back what a client holds besides its slot. */
 static void client_fini(struct udp_client *client)
 {
-	const struct introducer *introducer = client->port->route->introducer;
+	const struct introducer *introducer = client->key.port->route->introducer;
 
 	fd_close(&client->fd);
 	free(client->head);
@@ -115,7 +115,7 @@ void udp_end_client(struct relay *relay, struct udp_client *client, enum end_rea
 	udp_table_remove(relay, client);
 	client_fini(client);
 	budget_give(relay->budget, 1);
-	client->port->route->counters.open--;
+	client->key.port->route->counters.open--;
 	relay_tell_end(relay, &end);
 	slots_give(&relay->udp_clients, client);
 	relay_session_gone(relay);
@@ -130,25 +130,25 @@ void udp_describe(const struct udp_client *client, struct session *ret)
 {
 	*ret = (struct session){
 		.id = client->id,
-		.route = client->port->route,
-		.client = client->client,
-		.host = client->local,
+		.route = client->key.port->route,
+		.client = client->key.client,
+		.host = client->key.local,
 		.started_ns = client->started_ns,
 		.in_bytes = client->in_bytes,
 		.out_bytes = client->out_bytes,
 		.state = SESSION_OPEN,
 	};
-	ret->host.port = client->port->number;
-	if (!address_equal(&client->peer, &client->client))
-		ret->announcer = client->peer;
+	ret->host.port = client->key.port->number;
+	if (!address_equal(&client->key.peer, &client->key.client))
+		ret->announcer = client->key.peer;
 }
 
 void udp_add_addresses(const struct udp_client *client, struct session *session)
 {
 	if (session->host.family == AF_UNSPEC) /* a socket that does not tell of it (PKTINFO) */
-		socket_local_address(client->port->fd, &session->host);
+		socket_local_address(client->key.port->fd, &session->host);
 	socket_local_address(client->fd, &session->source);
-	session->container = client->port->route->target;
+	session->container = client->key.port->route->target;
 }
 
 /* Those of the route; where there is none, those of withdrawn ones, or all. */
@@ -161,7 +161,8 @@ static void end_clients(struct relay *relay, const struct relay_route *route, bo
 		struct udp_client *client = next;
 
 		next = slots_next(&relay->udp_clients, client);
-		if (all || (route ? client->port->route == route : client->port->route->withdrawn))
+		if (all ||
+		    (route ? client->key.port->route == route : client->key.port->route->withdrawn))
 			udp_end_client(relay, client, END_STOPPED);
 	}
 }
@@ -217,12 +218,20 @@ static int open_backend(const struct udp_port *port, const struct address *sourc
 	return fd_take(&fd);
 }
 
-/* Who a datagram is from, whoever has brought it. */
-static const struct address *client_of(const struct datagram *datagram,
-				       const struct announcement *announced)
+/* Who a datagram is from, and what it was sent to, whoever has brought it. */
+static void key_of(struct udp_port *port, const struct datagram *datagram,
+		   const struct announcement *announced, struct udp_key *ret)
 {
-	return announced && announced->client.family != AF_UNSPEC ? &announced->client
-								  : &datagram->peer;
+	*ret = (struct udp_key){
+		.peer = datagram->peer,
+		.local = datagram->local,
+		.client = datagram->peer,
+		.port = port,
+	};
+	if (!announced || announced->client.family == AF_UNSPEC)
+		return;
+	ret->client = announced->client;
+	ret->host = announced->host;
 }
 
 static struct udp_head *head_new(const struct introduction *introduction)
@@ -241,11 +250,11 @@ static struct udp_head *head_new(const struct introduction *introduction)
 static int introduce(struct udp_client *client, const struct announcement *announced,
 		     struct address *ret_source)
 {
-	const struct relay_route *route = client->port->route;
+	const struct relay_route *route = client->key.port->route;
 	struct visitor visitor = { .protocol = PROTOCOL_UDP,
 				   .session_id = client->id,
-				   .peer = client->peer,
-				   .host = client->local,
+				   .peer = client->key.peer,
+				   .host = client->key.local,
 				   .fd = -1,
 				   .announced = announced };
 	struct introduction introduction;
@@ -254,7 +263,7 @@ static int introduce(struct udp_client *client, const struct announcement *annou
 	*ret_source = (struct address){ .family = AF_UNSPEC };
 	if (!route->introduces)
 		return 0;
-	visitor.host.port = client->port->number;
+	visitor.host.port = client->key.port->number;
 	r = route->introducer->introduce(route->introducer->context, route->policy, &visitor,
 					 &introduction);
 	if (r < 0)
@@ -266,16 +275,12 @@ static int introduce(struct udp_client *client, const struct announcement *annou
 	return introduction.bytes_count > 0 && !client->head ? -ENOMEM : 0;
 }
 
-static void client_init(struct relay *relay, struct udp_client *client, struct udp_port *port,
-			const struct datagram *datagram, const struct announcement *announced)
+static void client_init(struct relay *relay, struct udp_client *client, const struct udp_key *key)
 {
 	client->fd = -1;
-	client->port = port;
-	client->peer = datagram->peer;
-	client->client = *client_of(datagram, announced);
+	client->key = *key;
 	client->id = relay_next_id(relay);
 	client->started_ns = relay->loop->now_ns;
-	client->local = datagram->local;
 	timeout_init(&client->idle);
 }
 
@@ -283,7 +288,7 @@ static void client_init(struct relay *relay, struct udp_client *client, struct u
 static void tell_refusal(struct relay *relay, const struct udp_client *client,
 			 enum end_reason reason)
 {
-	struct udp_port *port = client->port;
+	struct udp_port *port = client->key.port;
 	struct session_end end = { .reason = reason };
 
 	if (port->refusal_told_ns != 0 && client->started_ns - port->refusal_told_ns < NS_PER_S)
@@ -293,8 +298,7 @@ static void tell_refusal(struct relay *relay, const struct udp_client *client,
 	relay_tell_end(relay, &end);
 }
 
-static struct udp_client *client_open(struct relay *relay, struct udp_port *port,
-				      const struct datagram *datagram,
+static struct udp_client *client_open(struct relay *relay, const struct udp_key *key,
 				      const struct announcement *announced)
 {
 	struct udp_client *client = slots_take(&relay->udp_clients);
@@ -303,10 +307,10 @@ static struct udp_client *client_open(struct relay *relay, struct udp_port *port
 
 	if (!client)
 		return NULL;
-	client_init(relay, client, port, datagram, announced);
+	client_init(relay, client, key);
 	r = introduce(client, announced, &source);
 	if (r == 0)
-		client->fd = open_backend(port, &source);
+		client->fd = open_backend(key->port, &source);
 	else
 		tell_refusal(relay, client, end_reason_of_introduction(r));
 	if (client->fd < 0 ||
@@ -320,21 +324,21 @@ static struct udp_client *client_open(struct relay *relay, struct udp_port *port
 	return client;
 }
 
-static struct udp_client *client_new(struct relay *relay, struct udp_port *port,
-				     const struct datagram *datagram,
+static struct udp_client *client_new(struct relay *relay, const struct udp_key *key,
 				     const struct announcement *announced)
 {
+	struct relay_counters *counters = &key->port->route->counters;
 	struct udp_client *client;
 
 	if (!make_room(relay))
 		return NULL;
-	client = client_open(relay, port, datagram, announced);
+	client = client_open(relay, key, announced);
 	if (!client) {
 		budget_give(relay->budget, 1);
 		return NULL;
 	}
-	port->route->counters.sessions++;
-	port->route->counters.open++;
+	counters->sessions++;
+	counters->open++;
 	return client;
 }
 
@@ -364,13 +368,14 @@ static void send_to_backend(struct relay *relay, struct udp_port *port, struct d
 			    uint32_t count, const struct announcement *announced)
 {
 	struct relay_counters *counters = &port->route->counters;
-	struct udp_client *client = udp_table_find(relay, port, &datagrams[0].peer,
-						   client_of(&datagrams[0], announced),
-						   &datagrams[0].local);
+	struct udp_client *client;
 	struct datagram_sent sent;
+	struct udp_key key;
 
+	key_of(port, &datagrams[0], announced, &key);
+	client = udp_table_find(relay, &key);
 	if (!client)
-		client = client_new(relay, port, &datagrams[0], announced);
+		client = client_new(relay, &key, announced);
 	if (!client) {
 		for (uint32_t i = 0; i < count; i++)
 			counters->dropped_datagrams += datagram_segments(&datagrams[i]);
@@ -504,7 +509,7 @@ static bool collect_answers(struct relay *relay, struct udp_client *client)
 	uint32_t first, room;
 	int received;
 
-	if (relay->udp_answering != client->port || batch->count == DATAGRAM_BATCH) {
+	if (relay->udp_answering != client->key.port || batch->count == DATAGRAM_BATCH) {
 		send_answers(relay);
 		batch->count = 0;
 	}
@@ -515,18 +520,18 @@ static bool collect_answers(struct relay *relay, struct udp_client *client)
 		return false;
 	if (received < 0) {
 		/* an ICMP error for something sent earlier; datagrams may be behind it */
-		client->port->route->counters.refused_datagrams++;
+		client->key.port->route->counters.refused_datagrams++;
 		return true;
 	}
 	timeout_start(&client->idle, &relay->udp_idle, relay->loop);
 	for (uint32_t i = first; i < batch->count; i++) {
-		if (client->port->edits)
-			strip_answer(client->port->route, &batch->datagrams[i]);
+		if (client->key.port->edits)
+			strip_answer(client->key.port->route, &batch->datagrams[i]);
 		client->out_bytes += batch->datagrams[i].length;
-		batch->datagrams[i].peer = client->peer;
-		batch->datagrams[i].local = client->local;
+		batch->datagrams[i].peer = client->key.peer;
+		batch->datagrams[i].local = client->key.local;
 	}
-	relay->udp_answering = client->port;
+	relay->udp_answering = client->key.port;
 	return (uint32_t)received == room;
 }
 
@@ -536,7 +541,7 @@ static void client_event(void *context, struct loop_ref ref, uint32_t events)
 	struct udp_client *client = slots_find(&relay->udp_clients, ref.index, ref.generation);
 
 	(void)events;
-	if (!client || !batch_for(relay, client->fd, client->port->route))
+	if (!client || !batch_for(relay, client->fd, client->key.port->route))
 		return;
 	for (int round = 0; round < ROUNDS_PER_TURN; round++)
 		if (!collect_answers(relay, client))

@@ -34,14 +34,20 @@ struct udp_head {
 	uint8_t bytes[];
 };
 
+/* What tells one client from another. Without holes, since it is hashed and compared as bytes. */
+struct udp_key {
+	struct address peer;   /* whose datagrams it are */
+	struct address local;  /* what the peer sends to */
+	struct address client; /* the peer, or whom it has announced */
+	struct address host;   /* what that client has sent to; AF_UNSPEC: none was announced */
+	struct udp_port *port;
+};
+
 struct udp_client {
 	struct slot slot;
 	int fd;
 	uint32_t next; /* in the same bucket: index + 1 */
-	struct udp_port *port;
-	struct address peer;   /* whose datagrams it are */
-	struct address client; /* the same, or whom it has announced */
-	struct address local;  /* what the peer sends to */
+	struct udp_key key;
 	struct udp_head *head; /* NULL: none */
 	uint32_t lease;	       /* the introducer's */
 	struct timeout idle;

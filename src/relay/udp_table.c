@@ -7,23 +7,12 @@
 
 #define SIZE_FIRST 1024u /* one page of buckets */
 
-struct key {
-	struct address peer;
-	struct address client;
-	struct address local;
-	const struct udp_port *port;
-};
-
-_Static_assert(sizeof(struct key) == 3 * sizeof(struct address) + sizeof(void *),
+_Static_assert(sizeof(struct udp_key) == 4 * sizeof(struct address) + sizeof(void *),
 	       "udp_table: the key is hashed as bytes, and so must not have holes");
 
-static uint32_t *bucket_of(struct udp_table *table, const struct udp_port *port,
-			   const struct address *peer, const struct address *client,
-			   const struct address *local)
+static uint32_t *bucket_of(struct udp_table *table, const struct udp_key *key)
 {
-	struct key key = { .peer = *peer, .client = *client, .local = *local, .port = port };
-
-	return &table->buckets[siphash(&table->key, &key, sizeof(key)) & (table->size - 1)];
+	return &table->buckets[siphash(&table->key, key, sizeof(*key)) & (table->size - 1)];
 }
 
 /* Chains hold indices of clients that are in use, so the slot is always there. */
@@ -32,20 +21,16 @@ static struct udp_client *client_at(struct relay *relay, uint32_t index)
 	return slots_at(&relay->udp_clients, index);
 }
 
-struct udp_client *udp_table_find(struct relay *relay, const struct udp_port *port,
-				  const struct address *peer, const struct address *client,
-				  const struct address *local)
+struct udp_client *udp_table_find(struct relay *relay, const struct udp_key *key)
 {
 	struct udp_table *table = &relay->udp_table;
 
 	if (table->size == 0)
 		return NULL;
-	for (uint32_t next = *bucket_of(table, port, peer, client, local); next != 0;) {
+	for (uint32_t next = *bucket_of(table, key); next != 0;) {
 		struct udp_client *candidate = client_at(relay, next - 1);
 
-		if (candidate->port == port && address_equal(&candidate->peer, peer) &&
-		    address_equal(&candidate->client, client) &&
-		    address_equal(&candidate->local, local))
+		if (memcmp(&candidate->key, key, sizeof(*key)) == 0)
 			return candidate;
 		next = candidate->next;
 	}
@@ -54,8 +39,7 @@ struct udp_client *udp_table_find(struct relay *relay, const struct udp_port *po
 
 static void link_client(struct udp_table *table, struct udp_client *client)
 {
-	uint32_t *bucket = bucket_of(table, client->port, &client->peer, &client->client,
-				     &client->local);
+	uint32_t *bucket = bucket_of(table, &client->key);
 
 	client->next = *bucket;
 	*bucket = client->slot.index + 1;
@@ -105,8 +89,7 @@ int udp_table_insert(struct relay *relay, struct udp_client *client)
 void udp_table_remove(struct relay *relay, struct udp_client *client)
 {
 	struct udp_table *table = &relay->udp_table;
-	uint32_t *link = bucket_of(table, client->port, &client->peer, &client->client,
-				   &client->local);
+	uint32_t *link = bucket_of(table, &client->key);
 
 	while (*link != client->slot.index + 1)
 		link = &client_at(relay, *link - 1)->next;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds UDP clients by address: a hash table with chains through the clients' slots, keyed with
+ * Finds UDP clients by their addresses: a hash table with chains through the clients' slots, keyed with
  * SipHash, since clients choose their addresses. It doubles when it has as many clients as buckets.
  */
 #ifndef FAIRLEAD_RELAY_UDP_TABLE_H
@@ -8,10 +8,8 @@
 
 #include "relay/udp.h"
 
-/* Who sends from `peer`, in the name of `client` (else the same), to `local`. */
-struct udp_client *udp_table_find(struct relay *relay, const struct udp_port *port,
-				  const struct address *peer, const struct address *client,
-				  const struct address *local);
+/* NULL: there is none. */
+struct udp_client *udp_table_find(struct relay *relay, const struct udp_key *key);
 
 /* Returns 0, or -ENOMEM when there is no table and no memory for one. */
 int udp_table_insert(struct relay *relay, struct udp_client *client);

@@ -308,9 +308,9 @@ def test_dns_server_reads_the_header_of_every_datagram(
                     assert answer.endswith(socket.inet_pton(socket.AF_INET6, source))
 
 
-def header_v2(transport: int) -> bytes:
+def header_v2(transport: int, host: str = "192.0.2.2") -> bytes:
     """Of a client of IPv4; transport is 1 for streams, 2 for datagrams."""
-    addresses = socket.inet_aton("192.0.2.7") + socket.inet_aton("192.0.2.2")
+    addresses = socket.inet_aton("192.0.2.7") + socket.inet_aton(host)
     ports = struct.pack("!HH", 4000, 53)
     signature = b"\r\n\r\n\0\r\nQUIT\n"
     return signature + struct.pack("!BBH", 0x21, 0x10 | transport, 12) + addresses + ports
@@ -329,3 +329,19 @@ def test_a_header_has_to_be_of_the_rules_protocol(site: Site, site_daemon: SiteD
         client.send(header_v2(2) + b"question")
         assert client.recv(100) == b"question"
     assert len(backend.clients) == 1
+
+
+def test_datagrams_of_one_client_to_two_hosts_are_of_two_sessions(
+    site: Site, site_daemon: SiteDaemon
+) -> None:
+    """A proxy in front has several addresses, and a client may ask from one port at each of them."""
+    site_daemon.publish("5353:53/udp", "proxy-v2", accept_proxy_from=CLIENT_IP6)
+    with (
+        UdpBackend(site.box.net, 53),
+        site.client.open_socket(socket.AF_INET6, socket.SOCK_DGRAM) as proxy,
+    ):
+        proxy.bind((CLIENT_IP6, 0))
+        proxy.connect((HOST_IP6, 5353))
+        for host in ("192.0.2.2", "192.0.2.3", "192.0.2.2"):
+            proxy.send(header_v2(2, host) + b"question")
+            assert proxy.recv(100) == header_v2(2, host) + b"question"

@@ -30,22 +30,30 @@ static struct address client_address(uint32_t i)
 	return address_of(i % 2 ? "192.0.2.1" : "2001:db8::1", (uint16_t)(1024 + i / 2));
 }
 
+static struct udp_key key_of(uint32_t i)
+{
+	struct address client = client_address(i);
+
+	return (struct udp_key){ .peer = client,
+				 .client = client,
+				 .local = address_of("203.0.113.1", 0),
+				 .port = &port };
+}
+
 static struct udp_client *add(uint32_t i)
 {
 	struct udp_client *client = slots_take(&relay.udp_clients);
 
-	client->port = &port;
-	client->peer = client->client = client_address(i);
-	client->local = address_of("203.0.113.1", 0);
+	client->key = key_of(i);
 	assert_int_equal(udp_table_insert(&relay, client), 0);
 	return client;
 }
 
 static struct udp_client *find(uint32_t i)
 {
-	struct address client = client_address(i), local = address_of("203.0.113.1", 0);
+	struct udp_key key = key_of(i);
 
-	return udp_table_find(&relay, &port, &client, &client, &local);
+	return udp_table_find(&relay, &key);
 }
 
 static void empty_table_finds_nothing(void **state)
@@ -58,18 +66,22 @@ static void empty_table_finds_nothing(void **state)
 static void client_is_found_by_all_of_its_key(void **state)
 {
 	struct udp_client *client = add(0);
-	struct address address = client_address(0), local = address_of("203.0.113.1", 0);
-	struct address elsewhere = address_of("203.0.113.2", 0);
+	struct udp_key others[5];
 
 	(void)state;
 	/* all in one bucket, so that it is the comparison which tells them apart */
 	relay.udp_table.size = 1;
 	relay.udp_table.buckets[0] = client->slot.index + 1;
 	assert_ptr_equal(find(0), client);
-	assert_null(udp_table_find(&relay, &other_port, &address, &address, &local));
-	assert_null(udp_table_find(&relay, &port, &address, &address, &elsewhere));
-	address.port++;
-	assert_null(udp_table_find(&relay, &port, &address, &address, &local));
+	for (int i = 0; i < 5; i++)
+		others[i] = key_of(0);
+	others[0].port = &other_port;
+	others[1].local = address_of("203.0.113.2", 0);
+	others[2].peer.port++;
+	others[3].client.port++;
+	others[4].host = address_of("2001:db8::53", 53); /* as a proxy has announced */
+	for (int i = 0; i < 5; i++)
+		assert_null(udp_table_find(&relay, &others[i]));
 }
 
 static void all_are_found_while_it_grows_and_shrinks(void **state)
