@@ -28,12 +28,16 @@
 /* Of the map, under its lock. */
 #define ENTRIES_PER_PIECE 1024
 
+/* By so much the clock may be set back, and times are kept in order; more is a correction. */
+#define STEP_BACK_MAX_MS (3600 * UINT64_C(1000))
+
 struct pseudo {
 	struct pseudo_settings settings;
 	pthread_mutex_t mutex; /* of the map, the journal's writing and the counts */
 	struct pseudo_map map;
 	struct pseudo_journal journal;
 	struct pseudo_counts counts;
+	uint64_t latest_ms; /* that anything was recorded with */
 
 	pthread_mutex_t storing; /* of the store */
 	struct pseudo_store *store;
@@ -56,6 +60,16 @@ static uint64_t wall_clock_ms(void)
 static uint64_t now_ms(const struct pseudo *pseudo)
 {
 	return pseudo->settings.now_ms ? pseudo->settings.now_ms() : wall_clock_ms();
+}
+
+/* For what is recorded, under the lock of the map: does not go back where the clock is set. */
+static uint64_t record_ms(struct pseudo *pseudo)
+{
+	uint64_t now = now_ms(pseudo);
+
+	if (now >= pseudo->latest_ms || pseudo->latest_ms - now > STEP_BACK_MAX_MS)
+		pseudo->latest_ms = now;
+	return pseudo->latest_ms;
 }
 
 /* On threads that carry data. */
@@ -98,7 +112,7 @@ int pseudo_take(struct pseudo *pseudo, const struct address *client, struct addr
 		pthread_mutex_unlock(&pseudo->mutex);
 		return -EAGAIN;
 	}
-	index = pseudo_map_take(&pseudo->map, client, now_ms(pseudo), &is_new, &was_evicted);
+	index = pseudo_map_take(&pseudo->map, client, record_ms(pseudo), &is_new, &was_evicted);
 	if (index < 0) {
 		pseudo->counts.refused_full_total++;
 		r = (int)index;
@@ -116,7 +130,7 @@ int pseudo_take(struct pseudo *pseudo, const struct address *client, struct addr
 void pseudo_give(struct pseudo *pseudo, uint32_t lease)
 {
 	pthread_mutex_lock(&pseudo->mutex);
-	pseudo_map_give(&pseudo->map, lease, now_ms(pseudo));
+	pseudo_map_give(&pseudo->map, lease, record_ms(pseudo));
 	pthread_mutex_unlock(&pseudo->mutex);
 }
 
@@ -154,27 +168,38 @@ int pseudo_find(struct pseudo *pseudo, const struct address *either, struct pseu
 	return entry ? 0 : -ENOENT;
 }
 
-static int find_stored(struct pseudo *pseudo, const struct address *either, uint64_t at_ms,
+static int find_record(struct pseudo *pseudo, struct pseudo_record *record, uint64_t at_ms,
 		       struct pseudo_assignment *ret, struct error *err)
 {
-	struct pseudo_record record = { .pseudo = 0 };
 	bool is_current;
 	int r;
 
-	if (!pseudo->store)
-		return -ENOENT;
-	if (pseudo_map_is_of_pool(&pseudo->map, either))
-		record.pseudo = bytes_get32(either->ip);
-	else
-		pseudo_map_client(&pseudo->map, either, &record);
 	pthread_mutex_lock(&pseudo->storing);
-	r = pseudo_store_find(pseudo->store, at_ms, &record, &is_current, err);
+	r = pseudo_store_find(pseudo->store, at_ms, record, &is_current, err);
 	pthread_mutex_unlock(&pseudo->storing);
 	if (r < 0)
 		return r;
-	show_record(&record, ret);
+	show_record(record, ret);
 	ret->is_current = is_current;
 	return 0;
+}
+
+static int find_stored(struct pseudo *pseudo, const struct address *either, uint64_t at_ms,
+		       struct pseudo_assignment *ret, struct error *err)
+{
+	struct pseudo_record as_pseudo = { .pseudo = 0 }, as_client = { .pseudo = 0 };
+	int r = -ENOENT;
+
+	if (!pseudo->store)
+		return -ENOENT;
+	bytes_put_ipv6(as_client.client, either);
+	if (either->family == AF_INET)
+		as_pseudo.pseudo = bytes_get32(either->ip);
+	if (!pseudo_map_is_of_pool(&pseudo->map, either))
+		r = find_record(pseudo, &as_client, at_ms, ret, err);
+	if (r == -ENOENT && as_pseudo.pseudo != 0) /* of the pool, or of an earlier one */
+		r = find_record(pseudo, &as_pseudo, at_ms, ret, err);
+	return r;
 }
 
 int pseudo_find_at(struct pseudo *pseudo, const struct address *either, uint64_t at_s,
@@ -185,7 +210,9 @@ int pseudo_find_at(struct pseudo *pseudo, const struct address *either, uint64_t
 
 	if (at_ms > INT64_MAX)
 		at_ms = INT64_MAX;
-	if (pseudo_find(pseudo, either, ret) == 0 && ret->since_s <= at_s)
+	/* one in force now is since a later time only where the clock was set back */
+	if (pseudo_find(pseudo, either, ret) == 0 &&
+	    (ret->since_s <= at_s || now_ms(pseudo) <= at_ms))
 		return 0;
 	return find_stored(pseudo, either, at_ms, ret, err);
 }
@@ -271,7 +298,7 @@ static size_t collect_touched(struct pseudo *pseudo, uint32_t *cursor, bool *ret
 		if (!entry->is_taken || !entry->is_touched)
 			continue;
 		if (entry->sessions > 0)
-			entry->record.last_seen_ms = now_ms(pseudo);
+			entry->record.last_seen_ms = record_ms(pseudo);
 		entry->is_touched = entry->sessions > 0;
 		pseudo->batch[count++] = entry->record;
 	}
@@ -312,19 +339,20 @@ static void store_touched(struct pseudo *pseudo)
 	}
 }
 
-/* Takes one out of the map that is not to be known any more. */
-static bool take_expired(struct pseudo *pseudo, uint64_t before_ms, struct pseudo_record *ret)
+/* Takes some out of the map that are not to be known any more. */
+static size_t take_expired(struct pseudo *pseudo, uint64_t before_ms)
 {
+	size_t count = 0;
 	uint32_t index;
 
 	pthread_mutex_lock(&pseudo->mutex);
-	index = pseudo_map_oldest(&pseudo->map, before_ms);
-	if (index != 0) {
-		*ret = pseudo->map.entries[index].record;
+	while (count < ENTRIES_PER_PIECE &&
+	       (index = pseudo_map_oldest(&pseudo->map, before_ms)) != 0) {
+		pseudo->batch[count++] = pseudo->map.entries[index].record;
 		pseudo_map_forget(&pseudo->map, index);
 	}
 	pthread_mutex_unlock(&pseudo->mutex);
-	return index != 0;
+	return count;
 }
 
 static void expire(struct pseudo *pseudo)
@@ -333,15 +361,15 @@ static void expire(struct pseudo *pseudo)
 	uint64_t kept_ms = 1000 * (settings->history_s > settings->lease_s ? settings->history_s
 									   : settings->lease_s);
 	uint64_t now = now_ms(pseudo);
-	struct pseudo_record record;
 	struct error err;
+	size_t count;
 	int r = 0;
 
 	if (now < kept_ms)
 		return;
-	while (r == 0 && take_expired(pseudo, now - kept_ms, &record)) {
+	while (r == 0 && (count = take_expired(pseudo, now - kept_ms)) > 0) {
 		pthread_mutex_lock(&pseudo->storing);
-		r = pseudo_store_forget(pseudo->store, &record, &err);
+		r = pseudo_store_forget(pseudo->store, pseudo->batch, count, &err);
 		pthread_mutex_unlock(&pseudo->storing);
 	}
 	if (r == 0) {
@@ -400,7 +428,11 @@ static void *run(void *context)
 
 static bool restore(void *context, const struct pseudo_record *record)
 {
-	return pseudo_map_restore(context, record);
+	struct pseudo *pseudo = context;
+
+	if (record->last_seen_ms > pseudo->latest_ms)
+		pseudo->latest_ms = record->last_seen_ms;
+	return pseudo_map_restore(&pseudo->map, record);
 }
 
 /* What the last run has not brought to the store, to begin with. */
@@ -458,7 +490,7 @@ static int begin(struct pseudo *pseudo, struct error *err)
 		return error_set(err, r, "no memory for pseudo-IPv4 addresses");
 	if (!settings->store)
 		return 0;
-	r = pseudo_store_load(pseudo->store, restore, &pseudo->map, err);
+	r = pseudo_store_load(pseudo->store, restore, pseudo, err);
 	return r == 0 ? start_thread(pseudo, err) : r;
 }
 

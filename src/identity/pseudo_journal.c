@@ -40,7 +40,11 @@ static struct place *place_of(const struct pseudo_journal *journal, uint64_t num
 	return &journal->file->places[(number - 1) % PSEUDO_JOURNAL_ROOM];
 }
 
-/* The records behind those that are done, up to the first that was not written whole. */
+/*
+ * The records behind those that are done, up to the first that was not written whole. Those behind
+ * that one, which a power cut may leave, are taken away: they would else follow on what is written
+ * in its place, as if they were younger.
+ */
 static uint64_t find_end(const struct pseudo_journal *journal)
 {
 	uint64_t done = journal->file->done, end = done;
@@ -52,7 +56,21 @@ static uint64_t find_end(const struct pseudo_journal *journal)
 			break;
 		end++;
 	}
+	for (uint64_t number = end + 1; number - done <= PSEUDO_JOURNAL_ROOM; number++)
+		if (place_of(journal, number)->number == number)
+			place_of(journal, number)->number = 0;
 	return end;
+}
+
+/* Whether nothing was ever written: making it has not come to its end. */
+static bool is_begun(int fd, off_t size)
+{
+	static const char none[sizeof(magic)];
+	char begin[sizeof(magic)];
+	ssize_t length = pread(fd, begin, sizeof(begin), 0);
+
+	return size < (off_t)sizeof(struct pseudo_journal_file) && length >= 0 &&
+	       memcmp(begin, none, (size_t)length) == 0;
 }
 
 static int check_size(int fd, const char *path, struct error *err)
@@ -64,7 +82,7 @@ static int check_size(int fd, const char *path, struct error *err)
 		return error_set(err, -errno, "%.150s: %s", path, error_name(errno));
 	if (status.st_size == (off_t)sizeof(struct pseudo_journal_file))
 		return 0;
-	if (status.st_size != 0)
+	if (!is_begun(fd, status.st_size))
 		return error_set(err, -EINVAL,
 				 "%.150s is no journal of pseudo-IPv4 addresses: move it away",
 				 path);

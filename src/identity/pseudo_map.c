@@ -108,18 +108,18 @@ void pseudo_map_fini(struct pseudo_map *map)
 
 /* Clients. */
 
-static void cut_to_length(uint8_t ip[16], uint8_t length)
+void pseudo_record_cut(struct pseudo_record *record, uint8_t length)
 {
 	for (uint32_t bit = length; bit < 128; bit++)
-		ip[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
+		record->client[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
+	record->length = length;
 }
 
 void pseudo_map_client(const struct pseudo_map *map, const struct address *client,
 		       struct pseudo_record *ret)
 {
 	bytes_put_ipv6(ret->client, client);
-	ret->length = client->family == AF_INET ? 128 : map->client_length;
-	cut_to_length(ret->client, ret->length);
+	pseudo_record_cut(ret, client->family == AF_INET ? 128 : map->client_length);
 }
 
 static uint64_t hash_of(const struct pseudo_map *map, const struct pseudo_record *record,
@@ -268,11 +268,11 @@ static uint32_t find_free(const struct pseudo_map *map, const struct pseudo_reco
 /* Takes the address of who has not used it for longest, if his lease is over. */
 static uint32_t take_oldest(struct pseudo_map *map, uint64_t now_ms)
 {
-	uint32_t index = 0, pseudo;
+	uint32_t index = map->entries[0].newer, pseudo;
+	uint64_t last_seen_ms = map->entries[index].record.last_seen_ms;
 
-	if (now_ms >= map->lease_ms)
-		index = pseudo_map_oldest(map, now_ms - map->lease_ms);
-	if (index == 0)
+	/* seen in the future: the clock was set back, and what is left of the lease unknown */
+	if (index == 0 || (last_seen_ms <= now_ms && now_ms - last_seen_ms < map->lease_ms))
 		return 0;
 	pseudo = map->entries[index].record.pseudo;
 	pseudo_map_forget(map, index);

@@ -27,6 +27,9 @@ struct pseudo_record {
 	uint8_t length;	    /* of the client's prefix */
 };
 
+/* Leaves the network of that length of a recorded client. */
+void pseudo_record_cut(struct pseudo_record *record, uint8_t length);
+
 /* An index is kept of each; 0 stands for none, so they begin at 1. */
 struct pseudo_entry {
 	struct pseudo_record record;

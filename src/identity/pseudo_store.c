@@ -37,8 +37,8 @@ static const char *const texts[STATEMENTS] = {
 			"WHERE pseudo = ?1 AND since <= ?2 ORDER BY since DESC LIMIT 1",
 	/* what somebody else had by then is nobody's any more */
 	[FIND_CLIENT] = "SELECT pseudo, since, last_seen, client, length, current FROM "
-			"(SELECT * FROM assignments WHERE client = ?1 AND since <= ?2 "
-			"ORDER BY since DESC LIMIT 1) AS found WHERE NOT EXISTS "
+			"(SELECT * FROM assignments WHERE client = ?1 AND length = ?3 "
+			"AND since <= ?2 ORDER BY since DESC LIMIT 1) AS found WHERE NOT EXISTS "
 			"(SELECT 1 FROM assignments WHERE pseudo = found.pseudo "
 			"AND since > found.since AND since <= ?2)",
 };
@@ -50,6 +50,10 @@ static const char schema[] =
 	" length INTEGER, current INTEGER, PRIMARY KEY (pseudo, since)) WITHOUT ROWID;"
 	"CREATE INDEX by_client ON assignments (client, since);"
 	"PRAGMA user_version = 1;";
+
+/* For EXPIRE. Those in force are not in it, as it would change whenever one is seen. */
+static const char ended_index[] =
+	"CREATE INDEX IF NOT EXISTS ended ON assignments (last_seen) WHERE current = 0";
 
 struct pseudo_store {
 	sqlite3 *database;
@@ -161,6 +165,8 @@ static int open_database(struct pseudo_store *store, struct error *err)
 		    err);
 	if (r == 0)
 		r = check_version(store, err);
+	if (r == 0)
+		r = execute(store, ended_index, err);
 	return r == 0 ? prepare(store, err) : r;
 }
 
@@ -268,6 +274,13 @@ static int touch_one(struct pseudo_store *store, const struct pseudo_record *rec
 	return run(store, TOUCH, err);
 }
 
+static int forget_one(struct pseudo_store *store, const struct pseudo_record *record,
+		      struct error *err)
+{
+	bind_key(store->statements[FORGET], record);
+	return run(store, FORGET, err);
+}
+
 /* For each of them, in one transaction. */
 static int for_each(struct pseudo_store *store, const struct pseudo_record *records, size_t count,
 		    int (*one)(struct pseudo_store *, const struct pseudo_record *, struct error *),
@@ -299,11 +312,10 @@ int pseudo_store_touch(struct pseudo_store *store, const struct pseudo_record *r
 	return for_each(store, records, count, touch_one, err);
 }
 
-int pseudo_store_forget(struct pseudo_store *store, const struct pseudo_record *record,
-			struct error *err)
+int pseudo_store_forget(struct pseudo_store *store, const struct pseudo_record *records,
+			size_t count, struct error *err)
 {
-	bind_key(store->statements[FORGET], record);
-	return run(store, FORGET, err);
+	return for_each(store, records, count, forget_one, err);
 }
 
 int pseudo_store_expire(struct pseudo_store *store, uint64_t before_ms, struct error *err)
@@ -359,20 +371,13 @@ int pseudo_store_load(struct pseudo_store *store,
 	return r;
 }
 
-int pseudo_store_find(struct pseudo_store *store, uint64_t at_ms, struct pseudo_record *ret,
-		      bool *ret_is_current, struct error *err)
+/* The answer of a statement that was bound. */
+static int find_row(struct pseudo_store *store, enum statement which, struct pseudo_record *ret,
+		    bool *ret_is_current, struct error *err)
 {
-	enum statement which = ret->pseudo != 0 ? FIND_PSEUDO : FIND_CLIENT;
 	sqlite3_stmt *find = store->statements[which];
-	int code, r = 0;
+	int code = sqlite3_step(find), r = 0;
 
-	if (which == FIND_PSEUDO)
-		(void)sqlite3_bind_int64(find, 1, ret->pseudo);
-	else
-		(void)sqlite3_bind_blob(find, 1, ret->client, sizeof(ret->client),
-					SQLITE_TRANSIENT);
-	(void)sqlite3_bind_int64(find, 2, (sqlite3_int64)at_ms);
-	code = sqlite3_step(find);
 	if (code == SQLITE_ROW && is_row_sound(find)) {
 		read_row(find, ret);
 		*ret_is_current = sqlite3_column_int64(find, 5) == 1;
@@ -383,4 +388,54 @@ int pseudo_store_find(struct pseudo_store *store, uint64_t at_ms, struct pseudo_
 	}
 	(void)sqlite3_reset(find);
 	return r;
+}
+
+static int find_pseudo(struct pseudo_store *store, uint64_t at_ms, struct pseudo_record *ret,
+		       bool *ret_is_current, struct error *err)
+{
+	sqlite3_stmt *find = store->statements[FIND_PSEUDO];
+
+	(void)sqlite3_bind_int64(find, 1, ret->pseudo);
+	(void)sqlite3_bind_int64(find, 2, (sqlite3_int64)at_ms);
+	return find_row(store, FIND_PSEUDO, ret, ret_is_current, err);
+}
+
+static int find_client(struct pseudo_store *store, uint64_t at_ms, struct pseudo_record *ret,
+		       bool *ret_is_current, struct error *err)
+{
+	sqlite3_stmt *find = store->statements[FIND_CLIENT];
+
+	(void)sqlite3_bind_blob(find, 1, ret->client, sizeof(ret->client), SQLITE_TRANSIENT);
+	(void)sqlite3_bind_int64(find, 2, (sqlite3_int64)at_ms);
+	(void)sqlite3_bind_int64(find, 3, ret->length);
+	return find_row(store, FIND_CLIENT, ret, ret_is_current, err);
+}
+
+int pseudo_store_find(struct pseudo_store *store, uint64_t at_ms, struct pseudo_record *ret,
+		      bool *ret_is_current, struct error *err)
+{
+	struct pseudo_record latest = { .since_ms = 0 }, wanted = *ret;
+	bool is_found = false;
+
+	if (ret->pseudo != 0)
+		return find_pseudo(store, at_ms, ret, ret_is_current, err);
+	for (uint8_t length = 128; length > 0; length--) {
+		struct pseudo_record record;
+		bool is_current;
+		int r;
+
+		pseudo_record_cut(&wanted, length);
+		record = wanted;
+		r = find_client(store, at_ms, &record, &is_current, err);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r < 0 || (is_found && record.since_ms <= latest.since_ms))
+			continue;
+		is_found = true;
+		latest = record;
+		*ret_is_current = is_current;
+	}
+	if (is_found)
+		*ret = latest;
+	return is_found ? 0 : -ENOENT;
 }

@@ -35,16 +35,17 @@ int pseudo_store_add(struct pseudo_store *store, const struct pseudo_record *rec
 int pseudo_store_touch(struct pseudo_store *store, const struct pseudo_record *records,
 		       size_t count, struct error *err);
 
-/* Forgets one in force. */
-int pseudo_store_forget(struct pseudo_store *store, const struct pseudo_record *record,
-			struct error *err);
+/* Forgets some in force. All or none. */
+int pseudo_store_forget(struct pseudo_store *store, const struct pseudo_record *records,
+			size_t count, struct error *err);
 
 /* Forgets those that have ended, and were last seen before. */
 int pseudo_store_expire(struct pseudo_store *store, uint64_t before_ms, struct error *err);
 
 /*
  * The one in force at a time, of an address of the pool or (pseudo 0) of a client, as it stands in
- * *ret. *ret_is_current: it still is. -ENOENT: there is none.
+ * *ret: with its whole address, since networks of other lengths may have been clients by then.
+ * *ret_is_current: it still is. -ENOENT: there is none.
  */
 int pseudo_store_find(struct pseudo_store *store, uint64_t at_ms, struct pseudo_record *ret,
 		      bool *ret_is_current, struct error *err);

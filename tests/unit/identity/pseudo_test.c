@@ -223,6 +223,84 @@ static void another_pool_begins_anew_and_remembers(void **state)
 	assert_int_equal(pseudo_find_at(pseudo, &client, clock_ms / 1000, &found, &err), 0);
 	assert_int_equal(bytes_get32(found.pseudo.ip), before);
 	assert_false(found.is_current);
+	client = (struct address){ .family = AF_INET };
+	bytes_put32(client.ip, before);
+	assert_int_equal(pseudo_find_at(pseudo, &client, clock_ms / 1000, &found, &err), 0);
+	assert_int_equal(found.client.ip[15], 1);
+}
+
+static void networks_of_another_length_are_remembered(void **state)
+{
+	struct address client = client_of(0x10001);
+	struct pseudo_assignment found;
+	uint64_t began_s = clock_ms / 1000;
+	uint32_t before, after;
+
+	(void)state;
+	settings.client_length = 64;
+	open_it();
+	pseudo_give(pseudo, take(0x10001, &before));
+	pseudo_close(pseudo);
+	settings.client_length = 128;
+	clock_ms += 60 * 1000;
+	open_it();
+	pseudo_give(pseudo, take(0x10001, &after));
+	reopen();
+	assert_int_equal(pseudo_find_at(pseudo, &client, began_s, &found, &err), 0);
+	assert_int_equal(bytes_get32(found.pseudo.ip), before);
+	assert_int_equal(found.client.length, 64);
+	assert_int_equal(pseudo_find_at(pseudo, &client, began_s + 60, &found, &err), 0);
+	assert_int_equal(bytes_get32(found.pseudo.ip), after);
+	assert_int_equal(found.client.length, 128);
+}
+
+/* The pool has room for six: the seventh has the first one's. */
+static void clock_that_is_set_back_keeps_the_order(void **state)
+{
+	struct address address = { .family = AF_INET };
+	struct pseudo_assignment found;
+	uint32_t first;
+
+	(void)state;
+	settings.lease_s = 0;
+	assert_int_equal(prefix_parse("192.0.2.0/29", &settings.pool), 0);
+	open_it();
+	for (uint32_t i = 0; i < 6; i++) {
+		pseudo_give(pseudo, take(i, i == 0 ? &first : NULL));
+		clock_ms += 1000;
+	}
+	clock_ms -= 600 * 1000;
+	reopen(); /* it is remembered, too */
+	pseudo_give(pseudo, take(6, NULL));
+	clock_ms += 3600 * 1000;
+	reopen();
+	bytes_put32(address.ip, first);
+	assert_int_equal(pseudo_find_at(pseudo, &address, clock_ms / 1000, &found, &err), 0);
+	assert_int_equal(found.client.ip[15], 6);
+}
+
+static void clock_that_was_wrong_by_far_is_believed_when_set(void **state)
+{
+	struct address address = { .family = AF_INET };
+	struct pseudo_assignment found;
+	uint32_t before[6], after;
+
+	(void)state;
+	assert_int_equal(prefix_parse("192.0.2.0/29", &settings.pool), 0);
+	open_it();
+	for (uint32_t i = 0; i < 6; i++)
+		pseudo_give(pseudo, take(i, &before[i]));
+	clock_ms -= UINT64_C(1000) * 86400 * 365;
+	bytes_put32(address.ip, before[5]);
+	/* who has it now is told, though it is his only in a year */
+	assert_int_equal(pseudo_find_at(pseudo, &address, clock_ms / 1000, &found, &err), 0);
+	assert_int_equal(found.client.ip[15], 5);
+	/* and nobody holds an address for a year and an hour */
+	pseudo_give(pseudo, take(6, &after));
+	assert_int_equal(after, before[0]);
+	bytes_put32(address.ip, after);
+	assert_int_equal(pseudo_find(pseudo, &address, &found), 0);
+	assert_int_equal(found.since_s, clock_ms / 1000);
 }
 
 static void history_has_an_end(void **state)
@@ -233,13 +311,17 @@ static void history_has_an_end(void **state)
 
 	(void)state;
 	open_it();
-	pseudo_give(pseudo, take(1, NULL));
+	for (uint32_t i = 1; i <= 3000; i++) /* more than go at once */
+		pseudo_give(pseudo, take(i, NULL));
 	pseudo_close(pseudo);
 	clock_ms += UINT64_C(1000) * (86400 + 10);
 	open_it();
-	for (int i = 0; i < 200 && pseudo_of(1) != 0; i++)
+	for (int i = 0; i < 200 && pseudo_of(3000) != 0; i++)
 		usleep(20000); /* which its thread does at once after the start */
 	assert_int_equal(pseudo_of(1), 0);
+	assert_int_equal(pseudo_of(3000), 0);
+	reopen();
+	assert_int_equal(pseudo_of(3000), 0);
 	assert_int_equal(pseudo_find_at(pseudo, &client, began_s, &found, &err), -ENOENT);
 }
 
@@ -439,12 +521,12 @@ static void journal_that_is_full_says_so(void **state)
 static void torn_record_ends_the_journal(void **state)
 {
 	struct pseudo_journal journal;
-	struct pseudo_record record = { .pseudo = 1 };
+	struct pseudo_record record = { .pseudo = 1 }, read[8];
 	int fd;
 
 	(void)state;
 	assert_int_equal(pseudo_journal_open(&journal, journal_path, &err), 0);
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < 5; i++)
 		assert_int_equal(pseudo_journal_write(&journal, &record), 0);
 	pseudo_journal_close(&journal);
 	fd = open(journal_path, O_WRONLY);
@@ -452,9 +534,35 @@ static void torn_record_ends_the_journal(void **state)
 	close(fd);
 	assert_int_equal(pseudo_journal_open(&journal, journal_path, &err), 0);
 	assert_int_equal(pseudo_journal_waiting(&journal), 2);
+	record.pseudo = 2;
 	assert_int_equal(pseudo_journal_write(&journal, &record), 0);
 	assert_int_equal(pseudo_journal_waiting(&journal), 3);
 	pseudo_journal_close(&journal);
+	/* those that stood behind it, whole, do not come back */
+	assert_int_equal(pseudo_journal_open(&journal, journal_path, &err), 0);
+	assert_int_equal(pseudo_journal_read(&journal, read, COUNT_OF(read)), 3);
+	assert_int_equal(read[1].pseudo, 1);
+	assert_int_equal(read[2].pseudo, 2);
+	pseudo_journal_close(&journal);
+}
+
+/* As where its making was ended midway. */
+static void journal_that_was_only_begun_is_made(void **state)
+{
+	static const off_t sizes[] = { 0, 1, 4096, 1000000 };
+	struct pseudo_journal journal;
+	struct pseudo_record record = { .pseudo = 1 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		int fd = open(journal_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+		assert_int_equal(ftruncate(fd, sizes[i]), 0);
+		close(fd);
+		assert_int_equal(pseudo_journal_open(&journal, journal_path, &err), 0);
+		assert_int_equal(pseudo_journal_write(&journal, &record), 0);
+		pseudo_journal_close(&journal);
+	}
 }
 
 int main(void)
@@ -466,6 +574,9 @@ int main(void)
 		WITH_STORE(past_is_known),
 		WITH_STORE(full_pool_refuses_and_takes_from_nobody),
 		WITH_STORE(another_pool_begins_anew_and_remembers),
+		WITH_STORE(networks_of_another_length_are_remembered),
+		WITH_STORE(clock_that_is_set_back_keeps_the_order),
+		WITH_STORE(clock_that_was_wrong_by_far_is_believed_when_set),
 		WITH_STORE(history_has_an_end),
 		WITH_STORE(private_one_leaves_nothing),
 		WITH_STORE(what_is_no_store_is_refused_and_kept),
@@ -475,6 +586,7 @@ int main(void)
 		WITH_STORE(journal_keeps_what_is_not_done),
 		WITH_STORE(journal_that_is_full_says_so),
 		WITH_STORE(torn_record_ends_the_journal),
+		WITH_STORE(journal_that_was_only_begun_is_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
