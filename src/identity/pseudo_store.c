@@ -421,7 +421,7 @@ int pseudo_store_find(struct pseudo_store *store, uint64_t at_ms, struct pseudo_
 		return find_pseudo(store, at_ms, ret, ret_is_current, err);
 	for (uint8_t length = 128; length > 0; length--) {
 		struct pseudo_record record;
-		bool is_current;
+		bool is_current = false;
 		int r;
 
 		pseudo_record_cut(&wanted, length);

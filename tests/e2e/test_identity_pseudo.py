@@ -162,7 +162,7 @@ def test_one_client_can_be_banned_and_not_its_neighbour(site: Site, site_daemon:
         ban = f"ip saddr {banned} meta l4proto tcp reject with tcp reset"
         site.box.run("nft", f"add rule ip bans input {ban}")
         try:
-            with site.connect(8080) as session, pytest.raises(ConnectionResetError):
+            with pytest.raises(ConnectionResetError), site.connect(8080) as session:
                 session.recv(1)
             assert seen_by(site, 8080, NEIGHBOUR_IP6)[0] != banned
         finally:
