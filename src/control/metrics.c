@@ -129,6 +129,7 @@ static void write_kernel_path(FILE *out, const struct control *control,
 #define EVENT(name, counter)                                                                 \
 	(void)fprintf(out, "fairlead_kernel_events_total{event=\"" name "\"} %" PRIu64 "\n", \
 		      counts.packets[counter])
+	EVENT("fast-path", TRANSLATED_FAST);
 	EVENT("new-client", UPCALLS);
 	EVENT("new-client-lost", UPCALLS_LOST);
 	EVENT("denied", DENIED);

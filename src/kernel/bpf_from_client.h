@@ -2,16 +2,16 @@
 /*
  * TCP and UDP of clients: IPv6 becomes IPv4 (RFC 7915 section 5), with the client's transit address
  * as its source and the container as its destination, and goes up the host's IPv4 stack, which
- * forwards it like any other packet. What cannot be translated stays as it is, for the relay.
+ * forwards it like any other packet, unless it may take the fast path. What cannot be translated
+ * stays as it is, for the relay.
  */
 #ifndef FAIRLEAD_KERNEL_BPF_FROM_CLIENT_H
 #define FAIRLEAD_KERNEL_BPF_FROM_CLIENT_H
 
+#include "kernel/bpf_client_packet.h"
+#include "kernel/bpf_fast_path.h"
 #include "kernel/bpf_packet.h"
 #include "kernel/bpf_tables.h"
-
-/* Larger ones must not be fragmented on their way (RFC 7915 section 5.1). */
-#define MAY_FRAGMENT_BYTES 1260
 
 INLINE __u8 is_denied(const struct published *published_here, const struct in6_addr *client)
 {
@@ -132,6 +132,8 @@ INLINE struct flow6 *add_flow(const struct flow6_key *key, const struct publishe
 
 	flow.adjust = sum_change(sum_in6(&key->client) + sum_in6(&key->host),
 				 (__u64)flow.transit + flow.aim);
+	flow.adjust_fast = sum_change(sum_in6(&key->client) + sum_in6(&key->host),
+				      (__u64)pseudo + flow.target);
 	if (bpf_map_update_elem(&flows6, key, &flow, BPF_ANY) == 0 && add_answers(key, &flow) == 0)
 		return bpf_map_lookup_elem(&flows6, key);
 	bpf_map_delete_elem(&flows6, key);
@@ -187,52 +189,6 @@ INLINE struct flow6 *begin(struct __sk_buff *skb, __u32 network, const struct fl
 	return NULL;
 }
 
-struct seen6 {
-	struct flow6_key key;
-	__u16 payload_bytes; /* behind the IPv6 header */
-	__u16 header_bytes;  /* of these, that of TCP or UDP */
-	__u8 traffic_class, hop_limit;
-	__u8 begins;		  /* UDP, and SYN without ACK */
-	__u8 ends;		  /* enum flow_state */
-	__u32 sequence, confirms; /* TCP */
-};
-
-/* Returns false for what is not to be translated. */
-INLINE __u8 see(struct __sk_buff *skb, __u32 network, struct seen6 *ret)
-{
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	const struct ipv6_begin *packet = data + network;
-	const struct tcphdr *tcp = data + network + sizeof(struct ipv6hdr);
-	__u8 protocol;
-
-	if ((void *)(packet + 1) > end)
-		return 0;
-	protocol = packet->ip.nexthdr;
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
-		return 0;
-	ret->key.client = packet->ip.saddr;
-	ret->key.host = packet->ip.daddr;
-	ret->key.client_port = packet->ports.source;
-	ret->key.host_port = packet->ports.destination;
-	ret->key.protocol = protocol;
-	ret->payload_bytes = bpf_ntohs(packet->ip.payload_len);
-	ret->traffic_class = packet->ip.priority << 4 | packet->ip.flow_lbl[0] >> 4;
-	ret->hop_limit = packet->ip.hop_limit;
-	ret->begins = 1;
-	ret->ends = 0;
-	ret->header_bytes = sizeof(struct udphdr);
-	if (protocol == IPPROTO_UDP)
-		return 1;
-	if ((void *)(tcp + 1) > end)
-		return 0;
-	ret->header_bytes = tcp->doff * 4;
-	ret->begins = tcp->syn && !tcp->ack;
-	ret->ends = (tcp->fin ? FLOW_CLIENT_ENDED : 0) | (tcp->rst ? FLOW_RESET : 0);
-	ret->sequence = bpf_ntohl(tcp->seq);
-	ret->confirms = tcp->ack ? bpf_ntohl(tcp->ack_seq) : 0;
-	return 1;
-}
-
 /* Of what has become IPv4, if its link has headers at all. */
 INLINE void set_ethertype(struct __sk_buff *skb, __u32 network)
 {
@@ -245,41 +201,25 @@ INLINE void set_ethertype(struct __sk_buff *skb, __u32 network)
 INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *seen,
 		   const struct flow6 *flow)
 {
-	__u32 length = sizeof(struct iphdr) + seen->payload_bytes, adjust = flow->adjust;
-	struct ipv4_frame frame = {
-		.ethertype = bpf_htons(ETH_P_IP),
-		.begin = { .ip = { .version = 4,
-				   .ihl = 5,
-				   .tos = seen->traffic_class,
-				   .tot_len = bpf_htons((__u16)length),
-				   .ttl = seen->hop_limit,
-				   .protocol = seen->key.protocol,
-				   .saddr = flow->transit,
-				   .daddr = flow->aim },
-			   .ports = { .source = seen->key.client_port,
-				      .destination = flow->target_port } },
-	};
-	struct iphdr header;
+	const __u32 transport = network + sizeof(struct iphdr);
+	__u32 adjust = flow->adjust;
+	struct ipv4_frame frame = { .ethernet = { .h_proto = bpf_htons(ETH_P_IP) } };
 
-	if (length > MAY_FRAGMENT_BYTES || skb->gso_size > 0)
-		frame.begin.ip.frag_off = bpf_htons(0x4000);
-	else
-		frame.begin.ip.id = (__be16)bpf_get_prandom_u32();
-	header = frame.begin.ip;
-	ipv4_set_checksum(&header);
-	frame.begin.ip.check = header.check;
+	make_ipv4(skb, seen, flow->transit, flow->aim, flow->target_port, &frame.begin);
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0) < 0) {
 		count(DROPPED_FAILED);
 		return TC_ACT_SHOT;
 	}
 	if (network > 0)
-		bpf_skb_store_bytes(skb, network - sizeof(frame.ethertype), &frame, sizeof(frame),
+		bpf_skb_store_bytes(skb, network - sizeof(frame.ethernet.h_proto),
+				    &frame.ethernet.h_proto,
+				    sizeof(frame.ethernet.h_proto) + sizeof(frame.begin),
 				    BPF_F_RECOMPUTE_CSUM);
 	else
 		bpf_skb_store_bytes(skb, 0, &frame.begin, sizeof(frame.begin),
 				    BPF_F_RECOMPUTE_CSUM);
-	adjust_checksum(skb, network + sizeof(struct iphdr), seen->key.protocol, adjust,
-			seen->key.host_port, frame.begin.ports.destination);
+	adjust_checksum(skb, transport, seen->key.protocol, adjust, seen->key.host_port,
+			frame.begin.ports.destination);
 	skb->mark = TRANSIT_MARK;
 	count(TRANSLATED_FROM_CLIENT);
 	return TC_ACT_UNSPEC;
@@ -347,7 +287,8 @@ INLINE int from_client(struct __sk_buff *skb, __u32 network)
 	if (flow->state & FLOW_STOPPED)
 		return TC_ACT_UNSPEC;
 	count_from_client(skb, &seen, flow);
-	return to_ipv4(skb, network, &seen, flow);
+	return is_fast(skb, &seen, flow) ? to_container(skb, network, &seen, flow)
+					 : to_ipv4(skb, network, &seen, flow);
 }
 
 #endif

@@ -45,10 +45,12 @@ struct ipv4_begin {
 	struct ports ports;
 };
 
+/* The first two bytes are not of it: they align what is behind, which is else written byte by byte. */
 struct ipv4_frame {
-	__be16 ethertype;
+	__u8 unused[2];
+	struct ethhdr ethernet;
 	struct ipv4_begin begin;
-} __attribute__((packed));
+};
 
 struct ipv6_begin {
 	struct ipv6hdr ip;
@@ -56,9 +58,10 @@ struct ipv6_begin {
 };
 
 struct ipv6_frame {
+	__u8 unused[2];
 	struct ethhdr ethernet;
 	struct ipv6_begin begin;
-} __attribute__((packed));
+};
 
 /*
  * Sums of 16-bit words, as checksums are made of (RFC 1071), kept in 32 bits with carries that are

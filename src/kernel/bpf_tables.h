@@ -23,6 +23,7 @@ const volatile __u32 inside_ifindex;   /* the device to which the transit range 
 const volatile __u32 outside_ifindex;  /* its other end */
 const volatile __u8 inside_mac[ETH_ALEN];
 const volatile __u32 mtu_inside; /* of IPv4, for what then fits to any client */
+const volatile __u64 recheck_ns; /* for how long FORWARD need not be asked again about a flow */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

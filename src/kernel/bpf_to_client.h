@@ -181,8 +181,8 @@ INLINE int to_ipv6(struct __sk_buff *skb, __u32 network, const struct seen4 *see
 
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0) < 0)
 		return -1;
-	bpf_skb_store_bytes(skb, network - sizeof(struct ethhdr), &frame, sizeof(frame),
-			    BPF_F_RECOMPUTE_CSUM);
+	bpf_skb_store_bytes(skb, network - sizeof(struct ethhdr), &frame.ethernet,
+			    sizeof(frame) - sizeof(frame.unused), BPF_F_RECOMPUTE_CSUM);
 	if (seen->has_no_checksum)
 		return add_udp_checksum(skb, transport, seen, flow);
 	adjust_checksum(skb, transport, seen->key.protocol, adjust, seen->key.target_port,

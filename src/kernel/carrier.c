@@ -106,6 +106,7 @@ static int open_translator(struct carrier *carrier, uint32_t mtu, struct error *
 		.transit = carrier->forwarding.transit,
 		.inside = carrier->inside,
 		.mtu = mtu,
+		.recheck_ns = carrier->settings.recheck_ns,
 		.pins = find_pins(carrier),
 		.called_up = called_up,
 		.context = carrier,

@@ -13,11 +13,15 @@
 #include "kernel/services.h"
 #include "kernel/translator.h"
 
+/* As the daemon has it unless it is set (kernel_recheck). */
+#define CARRIER_RECHECK_NS 1000000000
+
 struct carrier_settings {
 	struct identities *identities; /* its pool, and its clients' addresses */
 	struct prefix transit;	       /* the network of transit addresses (model/pseudo.h) */
 	const char *pins;	       /* see struct translator_settings; NULL: none */
 	uint64_t udp_idle_ns;
+	uint64_t recheck_ns; /* see there, too */
 
 	struct flow_observer observer; /* called by whoever sweeps */
 	/* What an operator should know: a rule cannot be carried, or what would be lost. May be NULL. */

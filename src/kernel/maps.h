@@ -88,13 +88,17 @@ enum flow_state {
 struct flow6 {
 	__u64 packets, bytes;
 	__u64 begun_ns, seen_ns;
+	__u64 passes_until_ns; /* FORWARD has let a packet pass: until then it need not be asked */
 	__be32 transit, aim, target;
-	__u32 adjust;  /* what addresses change the checksum of TCP and UDP by, unfolded */
-	__u32 link;    /* that leads to the container */
-	__u32 expects; /* TCP: the last byte that it has confirmed, and one */
+	__u32 adjust;	   /* what addresses change the checksum of TCP and UDP by, unfolded */
+	__u32 adjust_fast; /* the same, on the fast path */
+	__u32 link;	   /* that leads to the container */
+	__u32 expects;	   /* TCP: the last byte that it has confirmed, and one */
 	__be16 target_port;
+	__u16 mtu; /* of that link, and the addresses there, as of the last that has passed */
+	__u8 destination[ETH_ALEN], source[ETH_ALEN];
 	__u8 state;
-	__u8 zero[5];
+	__u8 zero[7];
 };
 
 struct flow4 {
@@ -137,6 +141,7 @@ struct upcall {
 /* counters: for each processor. */
 enum translator_counter {
 	TRANSLATED_FROM_CLIENT,
+	TRANSLATED_FAST, /* of these, those that did not pass the host's stack */
 	TRANSLATED_TO_CLIENT,
 	TRANSLATED_ERRORS,
 	LEFT_TO_STACK, /* answers that are too large in one piece, and fragments */

@@ -6,10 +6,14 @@
  *	client -> uplink_ether, uplink_raw -> the host's IPv4 stack -> container
  *	container -> container_link -> client
  *
+ * What the stack has let pass is seen by passed_forward, and what follows need not go there for a
+ * while.
+ *
  * A pair of devices helps: to the one inside, the transit range is routed; what it sends goes to its
  * other end, outside, and is parted on the way where it is many datagrams in one piece.
  */
 #include "kernel/bpf_errors.h"
+#include "kernel/bpf_fast_path.h"
 #include "kernel/bpf_fragments.h"
 #include "kernel/bpf_from_client.h"
 #include "kernel/bpf_to_client.h"
@@ -65,6 +69,15 @@ SEC("tc")
 int container_link(struct __sk_buff *skb)
 {
 	return of_containers(skb, sizeof(struct ethhdr), TC_ACT_UNSPEC);
+}
+
+/* Egress of a link to containers: what the host's stack has let pass. */
+SEC("tc")
+int passed_forward(struct __sk_buff *skb)
+{
+	if (is_of(skb, ETH_P_IP))
+		learn_way(skb);
+	return TC_ACT_UNSPEC;
 }
 
 /* Egress of the device inside: what the stack has made of packets for the transit range. */

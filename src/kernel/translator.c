@@ -56,6 +56,7 @@ static void set_constants(struct translator *translator)
 	constants->inside_ifindex = settings->inside.ifindex;
 	constants->outside_ifindex = settings->inside.outside_ifindex;
 	constants->mtu_inside = settings->mtu;
+	constants->recheck_ns = settings->recheck_ns;
 	memcpy((void *)constants->inside_mac, settings->inside.mac, ETH_ALEN);
 }
 
@@ -256,8 +257,16 @@ void translator_detach_uplink(struct translator *translator, uint32_t ifindex)
 
 int translator_attach_containers(struct translator *translator, uint32_t ifindex)
 {
-	return attach_link(translator, ifindex, FILTER_FROM_CONTAINERS,
-			   translator->programs->progs.container_link);
+	int r = attach_link(translator, ifindex, FILTER_FROM_CONTAINERS,
+			    translator->programs->progs.container_link);
+
+	if (r < 0 || translator->settings.recheck_ns > 0)
+		return r < 0 ? r
+			     : attach_link(translator, ifindex, FILTER_EGRESS,
+					   translator->programs->progs.passed_forward);
+	/* an earlier run may have had another setting */
+	filter_detach(ifindex, FILTER_EGRESS, false);
+	return 0;
 }
 
 /* Services, filters, and clients. */
@@ -488,7 +497,7 @@ int translator_cleanup(const char *pins)
 
 	libbpf_set_print(report_nothing);
 	for (const struct if_nameindex *link = links; link && link->if_index != 0; link++) {
-		for (int place = FILTER_FROM_CLIENTS; place <= FILTER_FROM_CONTAINERS; place++) {
+		for (int place = FILTER_FROM_CLIENTS; place <= FILTER_EGRESS; place++) {
 			if (!filter_is_attached(link->if_index, (enum filter_place)place))
 				continue;
 			filter_detach(link->if_index, (enum filter_place)place, false);

@@ -26,6 +26,12 @@ struct translator_settings {
 	uint32_t mtu; /* of IPv4, for what then fits to clients */
 
 	/*
+	 * For how long packets of a flow go straight to their container, after the chain FORWARD has
+	 * let one of them pass. 0: all go there.
+	 */
+	uint64_t recheck_ns;
+
+	/*
 	 * Where connections are kept for the next run: a directory in a BPF file system (bpf(2),
 	 * BPF_OBJ_PIN), which need not be there itself. NULL: they are not.
 	 */

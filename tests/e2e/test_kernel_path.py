@@ -351,7 +351,7 @@ def test_a_link_may_lead_to_clients_and_to_containers(site: Site, publish: Start
     site.host.run("ip", "address", "add", "172.31.0.1/24", "dev", "eth1", check=False)
     try:
         it = publish("8080:80")
-        assert filters_of(site, "box0") == ["uplink_ether", "container_link"]
+        assert filters_of(site, "box0") == ["uplink_ether", "container_link", "passed_forward"]
         with TcpBackend(site.box.net, 80, tell_peer), site.connect(8080) as session:
             assert read_all(session)
         assert is_by_kernel_alone(it.stop())

@@ -76,7 +76,8 @@ static int try_carrier(struct error *err)
 {
 	static struct identities identities;
 	static struct carrier carrier;
-	struct carrier_settings settings = { .identities = &identities };
+	struct carrier_settings settings = { .identities = &identities,
+					     .recheck_ns = CARRIER_RECHECK_NS };
 	struct pseudo_settings pseudo;
 	int r;
 

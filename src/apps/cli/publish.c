@@ -192,6 +192,7 @@ static int open_kernel_path(struct error *err)
 	struct carrier_settings settings = {
 		.identities = &publish.identities,
 		.udp_idle_ns = publish.settings.udp_idle_timeout_ns,
+		.recheck_ns = CARRIER_RECHECK_NS,
 		.observer = { .next_id = next_id, .context = &publish.publisher.relay },
 	};
 	int r = pseudo_parse_transit(PSEUDO_TRANSIT, &settings.transit, err);

@@ -299,6 +299,7 @@ static int start_kernel_path(struct error *err)
 	struct carrier_settings path = {
 		.identities = &self.identities,
 		.udp_idle_ns = self.control.config.settings.udp_idle_timeout_ns,
+		.recheck_ns = settings->kernel_recheck_ns,
 		.observer = { .next_id = next_session_id, .ended = on_kernel_session },
 		.told = tell_of_kernel_path,
 	};

@@ -156,9 +156,12 @@ static struct iphdr *write_ipv4(uint8_t protocol, uint16_t from, uint16_t to, ui
 	return ip;
 }
 
+/* By which link a packet has come in, of those that go out; 0: it is this host's own. */
+static uint32_t ingress = UPLINK;
+
 static int run_program(const struct bpf_program *program)
 {
-	struct __sk_buff context = { .ifindex = UPLINK };
+	struct __sk_buff context = { .ifindex = UPLINK, .ingress_ifindex = ingress };
 	struct bpf_test_run_opts options = { .sz = sizeof(options),
 					     .data_in = in.bytes,
 					     .data_out = out.bytes,
@@ -241,6 +244,8 @@ static int setup(void **state)
 	translate->rodata->transit = in4("248.0.0.0");
 	translate->rodata->inside_ifindex = 77;
 	translate->rodata->mtu_inside = 1480;
+	translate->rodata->recheck_ns = UINT64_C(3600) * 1000000000;
+	ingress = UPLINK;
 	if (translate__load(translate) != 0)
 		return -1;
 	publish(IPPROTO_TCP, 8080, false);
@@ -791,6 +796,129 @@ static void a_port_that_is_in_use_is_left_to_the_relay(void **state)
 	assert_int_equal(out_ipv4()->version, 4);
 }
 
+/* The fast path. */
+
+static struct iphdr *write_passed(uint8_t protocol)
+{
+	struct iphdr *ip = write_ipv4(protocol, 40000, 80, TH_SYN, 0);
+
+	ip->saddr = in4(PSEUDO);
+	ip->daddr = in4(TARGET);
+	return ip;
+}
+
+static void assert_fast(uint8_t protocol, uint8_t flags, size_t payload)
+{
+	size_t header = protocol == IPPROTO_TCP ? 20 : 8;
+	const struct iphdr *ip = out_ipv4();
+	const uint8_t *transport = (const uint8_t *)(ip + 1);
+
+	write_ipv6(protocol, 40000, 8080, flags, payload);
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_REDIRECT);
+	assert_int_equal(out.length, in.length - 20);
+	assert_memory_equal(out.bytes, "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00",
+			    14); /* as the one had that has passed */
+	assert_int_equal(ip->version, 4);
+	assert_int_equal(ip->tos, 0xb8);
+	assert_int_equal(ntohs(ip->tot_len), 20 + header + payload);
+	assert_int_equal(ip->ttl, 60); /* one less: it is forwarded */
+	assert_int_equal(ip->protocol, protocol);
+	assert_int_equal(ip->saddr, in4(PSEUDO));
+	assert_int_equal(ip->daddr, in4(TARGET));
+	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
+	assert_memory_equal(transport, "\x9c\x40\x00\x50", 4);
+	assert_int_equal(transport_sum(&ip->saddr, &ip->daddr, 4, protocol, transport,
+				       header + payload),
+			 0xffff);
+	assert_payload(transport + header, payload);
+}
+
+static void what_has_passed_forward_opens_the_fast_path(void **state)
+{
+	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
+
+	(void)state;
+	/* the address that stands for the container is of no matter here */
+	publish_by("248.0.0.1", IPPROTO_TCP, 8080, false);
+	for (size_t i = 0; i < COUNT_OF(protocols); i++) {
+		begin_flow(protocols[i]);
+		write_passed(protocols[i]);
+		assert_left_alone(run_program(translate->progs.passed_forward));
+		assert_fast(protocols[i], TH_ACK, 0);
+		assert_fast(protocols[i], TH_ACK, 999);
+		assert_fast(protocols[i], TH_ACK, 1400);
+	}
+	assert_int_equal(counted(TRANSLATED_FAST), 6);
+	assert_int_equal(counted(TRANSLATED_FROM_CLIENT), 8);
+}
+
+/* It is asked again, and then for each packet until one has passed. */
+static void forward_is_asked_again(void **state)
+{
+	struct flow6_key key = key_of(IPPROTO_UDP);
+	int flows6 = bpf_map__fd(translate->maps.flows6);
+	struct flow6 flow;
+
+	(void)state;
+	begin_flow(IPPROTO_UDP);
+	write_passed(IPPROTO_UDP);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	assert_fast(IPPROTO_UDP, 0, 10);
+	assert_int_equal(bpf_map_lookup_elem(flows6, &key, &flow), 0);
+	flow.passes_until_ns = flow.seen_ns;
+	put(translate->maps.flows6, &key, &flow);
+	assert_to_ipv4(IPPROTO_UDP, 0, 10);
+	assert_to_ipv4(IPPROTO_UDP, 0, 10);
+	write_passed(IPPROTO_UDP);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	assert_fast(IPPROTO_UDP, 0, 10);
+}
+
+static void others_do_not_open_the_fast_path(void **state)
+{
+	struct iphdr *ip;
+
+	(void)state;
+	begin_flow(IPPROTO_UDP);
+	ingress = 0; /* somebody on this host */
+	write_passed(IPPROTO_UDP);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	ingress = UPLINK;
+	write_passed(IPPROTO_TCP);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	ip = write_passed(IPPROTO_UDP);
+	ip->saddr = in4("192.0.2.1");
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	ip = write_passed(IPPROTO_UDP);
+	ip->frag_off = htons(1);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	for (in.length = 14 + 20; in.length < 14 + 20 + 4; in.length++)
+		assert_left_alone(run_program(translate->progs.passed_forward));
+	assert_to_ipv4(IPPROTO_UDP, 0, 10);
+}
+
+/* The stack says so to the client. */
+static void what_cannot_be_sent_on_is_not_fast(void **state)
+{
+	struct flow6_key key = key_of(IPPROTO_UDP);
+	struct ip6_hdr *ip;
+	struct flow6 flow;
+
+	(void)state;
+	begin_flow(IPPROTO_UDP);
+	write_passed(IPPROTO_UDP);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(translate->maps.flows6), &key, &flow), 0);
+	flow.mtu = 1000;
+	put(translate->maps.flows6, &key, &flow);
+	assert_fast(IPPROTO_UDP, 0, 1000 - 28);
+	assert_to_ipv4(IPPROTO_UDP, 0, 1000 - 27);
+	ip = write_ipv6(IPPROTO_UDP, 40000, 8080, 0, 10);
+	ip->ip6_hlim = 1;
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
+	assert_int_equal(out_ipv4()->ttl, 1);
+}
+
 static void the_last_hop_is_told(void **state)
 {
 	const struct iphdr *ip = out_ipv4();
@@ -1040,6 +1168,10 @@ int main(void)
 		LOADED(flows_are_counted),
 		LOADED(stopped_flows_are_left_to_the_host),
 		LOADED(a_port_that_is_in_use_is_left_to_the_relay),
+		LOADED(what_has_passed_forward_opens_the_fast_path),
+		LOADED(forward_is_asked_again),
+		LOADED(others_do_not_open_the_fast_path),
+		LOADED(what_cannot_be_sent_on_is_not_fast),
 		LOADED(the_last_hop_is_told),
 		LOADED(errors_of_clients_reach_the_container),
 		LOADED(errors_may_have_little_of_the_packet),

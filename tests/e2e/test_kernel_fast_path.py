@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packets of the kernel path that do not pass FORWARD, since one of their connection has."""
+
+import re
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lab.backend import TcpBackend, UdpBackend, exchange
+from lab.kernel_path import filters_of, of_ours
+from lab.netns import HOST_IP6
+from lab.site import BOX, Site, SiteDaemon
+from lab.transfer import check_transfer
+from lab.wait import wait_until
+
+pytest_plugins = ["lab.site_fixtures"]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("forwarding")]
+
+Start = Callable[..., SiteDaemon]
+
+
+@pytest.fixture
+def start(site: Site, tmp_path: Path) -> Iterator[Start]:
+    started: list[SiteDaemon] = []
+
+    def make(**settings: str) -> SiteDaemon:
+        started.append(SiteDaemon(site, tmp_path, kernel_pins="off", **settings))
+        return started[-1]
+
+    yield make
+    for it in started:
+        it.stop()
+    assert set(of_ours(site)) <= {"clsact"}  # of whose nobody knows after a kill
+    for link in ("eth1", "box0"):
+        site.host.run("sh", "-c", f"tc qdisc del dev {link} clsact 2>/dev/null || true")
+
+
+def publish(daemon: SiteDaemon, port: str) -> None:
+    daemon.publish(port, "pseudo-ipv4", path="kernel")
+    wait_until(
+        lambda: any(it["carried_by"] == "kernel" for it in daemon.get("/v1/rules")["rules"]),
+        "the kernel to carry it",
+        10,
+    )
+
+
+def fast_packets(daemon: SiteDaemon) -> int:
+    metrics = daemon.call("GET", "/metrics")[1]
+    found = re.search(r'kernel_events_total\{event="fast-path"\} (\d+)', metrics)
+    return int(found[1]) if found else 0
+
+
+@contextmanager
+def dropping(site: Site, pseudo: str) -> Iterator[None]:
+    """A rule of the chain FORWARD against one client, as an administrator sets it."""
+    site.host.run("nft", "add table ip admin")
+    site.host.run("nft", "add chain ip admin forward { type filter hook forward priority 0; }")
+    site.host.run("nft", f"add rule ip admin forward ip saddr {pseudo} drop")
+    try:
+        yield
+    finally:
+        site.host.run("nft", "delete table ip admin")
+
+
+def passes(client: socket.socket) -> bool:
+    client.settimeout(0.1)
+    try:
+        client.send(b"question")
+        return client.recv(100) == b"question"
+    except TimeoutError:
+        return False
+
+
+def test_most_packets_take_the_fast_path(site: Site, start: Start) -> None:
+    daemon = start()
+    publish(daemon, "8080:80")
+    check_transfer(site.box.net, 80, lambda: site.connect(8080), 2_000_000, 2_000_000)
+    rule = next(it for it in daemon.get("/v1/rules")["rules"] if it["host"].startswith("["))
+    # what was sent again counts, too: links with a queue for each processor do not keep order
+    assert 2_000_000 <= rule["counters"]["in_bytes"] < 3_000_000
+    assert fast_packets(daemon) > 30
+    assert filters_of(site, "box0") == ["container_link", "passed_forward"]
+
+
+def test_a_rule_against_a_client_ends_what_is_open(site: Site, start: Start) -> None:
+    """Within the time that a connection need not ask FORWARD again; and it may go on afterwards."""
+    daemon = start(kernel_recheck="300ms")
+    publish(daemon, "5353:53/udp")
+    with (
+        UdpBackend(site.box.net, 53),
+        site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
+    ):
+        assert exchange(client, b"question") == b"question"
+        wait_until(lambda: passes(client) and fast_packets(daemon) > 0, "the fast path", 10)
+        (shown,) = daemon.get("/v1/clients")["clients"]
+        with dropping(site, shown["pseudo_ipv4"]):
+            wait_until(lambda: not passes(client), "the rule to be asked", 5)
+            before = fast_packets(daemon)
+            assert not any(passes(client) for _ in range(10))
+            assert fast_packets(daemon) == before
+        wait_until(lambda: passes(client), "it to be let pass again", 5)
+
+
+def test_it_can_be_switched_off(site: Site, start: Start) -> None:
+    """A daemon that does not want it takes away what another has left for it."""
+    daemon = start()
+    publish(daemon, "8080:80")
+    assert "passed_forward" in filters_of(site, "box0")
+    daemon.process.send_signal(signal.SIGKILL)
+    daemon.process.wait(20)
+    daemon = start(kernel_recheck="0")
+    wait_until(
+        lambda: any(it["carried_by"] == "kernel" for it in daemon.get("/v1/rules")["rules"]),
+        "the kernel to carry it",
+        10,
+    )
+    with TcpBackend(site.box.net, 80), site.connect(8080) as session:
+        for _ in range(10):
+            assert exchange(session, b"x" * 100) == b"x" * 100
+    assert filters_of(site, "box0") == ["container_link"]
+    assert fast_packets(daemon) == 0
+
+
+def test_a_container_that_has_another_link_address_is_found(site: Site, start: Start) -> None:
+    """As one that was made anew has."""
+    daemon = start(kernel_recheck="300ms")
+    publish(daemon, "5353:53/udp")
+    with (
+        UdpBackend(site.box.net, 53),
+        site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
+    ):
+        assert exchange(client, b"question") == b"question"
+        wait_until(lambda: passes(client) and fast_packets(daemon) > 0, "the fast path", 10)
+        link = re.search(r"dev (\S+)", site.box.run("ip", "route", "show", "default"))
+        assert link
+        site.box.run("ip", "link", "set", link[1], "address", "02:00:00:00:55:55")
+        site.host.run("ip", "neigh", "flush", "to", BOX)
+        before = fast_packets(daemon)
+        wait_until(lambda: passes(client) and fast_packets(daemon) > before, "it to be found", 10)
