@@ -38,6 +38,11 @@ METRICS: dict[str, Metric] = {
     "http.requests_s": Metric("HTTP keep-alive, 32 connections", "requests/s", True),
     "http.p99_us": Metric("HTTP keep-alive: p99", "us"),
     "http.cpu_s_100k": Metric("HTTP keep-alive: proxy CPU", "s/100,000"),
+    "quota-http.requests_s": Metric(
+        "HTTP keep-alive, a quarter of a processor for the proxy", "requests/s", True
+    ),
+    "flows-http.requests_s": Metric("HTTP keep-alive, 100,000 UDP flows open", "requests/s", True),
+    "flows-http.p99_us": Metric("HTTP keep-alive, 100,000 UDP flows open: p99", "us"),
     "rr.p50_us": Metric("request/response, 1 connection: p50", "us"),
     "rr.p99_us": Metric("request/response, 1 connection: p99", "us"),
     "rr.p999_us": Metric("request/response, 1 connection: p99.9", "us"),
@@ -49,6 +54,9 @@ METRICS: dict[str, Metric] = {
     "connect.p99_us": Metric("new connections: p99", "us"),
     "connect.cpu_s_10k": Metric("new connections: proxy CPU", "s/10,000"),
     **udp_metrics(),
+    "flows-udp.datagrams_s": Metric(
+        "UDP 512 B, 1 client, one way, 100,000 flows open", "datagrams/s", True
+    ),
     "memory-tcp.idle_kib": Metric("memory, idle process", "KiB"),
     "memory-tcp.session_bytes": Metric("memory, for each idle TCP session", "bytes"),
     "memory-tcp.session_descriptors": Metric("descriptors, for each TCP session", "each"),
@@ -113,6 +121,7 @@ BARS = [
     Bar("connect.connections_s", 0.97, DAEMON, PSEUDO),
     Bar("http.requests_s", 0.8, DAEMON, HTTP),
     Bar("http.requests_s", 1.2, ("haproxy-http",), "fairleadd-xff"),
+    Bar("quota-http.requests_s", 1.2, ("haproxy-http", "haproxy-http-1"), "fairleadd-xff"),
     # The kernel path, and what the kernel itself does with an IPv4 client.
     Bar("bulk-1.gbit_s", 0.9, DNAT, KERNEL),
     Bar("bulk-8.gbit_s", 0.9, DNAT, KERNEL),
@@ -121,4 +130,6 @@ BARS = [
     Bar("rr.p99_us", 1.1, DNAT, KERNEL),
     Bar("connect.connections_s", 0.93, DNAT, KERNEL),
     Bar("udp-512-1.datagrams_s", 0.9, DNAT, KERNEL),
+    Bar("flows-http.requests_s", 0.95, DNAT, KERNEL),
+    Bar("flows-udp.datagrams_s", 0.9, DNAT, KERNEL),
 ]

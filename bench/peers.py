@@ -34,6 +34,7 @@ from lab.netns import HOST_IP4, HOST_IP6
 
 OURS = "fairlead"
 LIMIT = "dnat"
+KERNEL_PATH = "fairlead-kernel"
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 SOCKET_PROXYD = Path("/usr/lib/systemd/systemd-socket-proxyd")
@@ -207,8 +208,11 @@ def start_daemon(
 def start_kernel_path(
     lab: Lab, protocol: str, program: Path, stack: contextlib.ExitStack
 ) -> subprocess.Popen:
-    """Ready when it says so: the relay, which has the same port, listens before."""
-    words = [str(program), "publish", "-p", f"[::]:{PROXY_PORT}:{BACKEND_PORT}/{protocol}"]
+    """Ready when it says so: the relay, which has the same port, listens before. Both protocols, as
+    with the kernel's own translation.
+    """
+    ports = [f"[::]:{PROXY_PORT}:{BACKEND_PORT}/{it}" for it in ("tcp", "udp")]
+    words = [str(program), "publish", "-p", ports[0], "-p", ports[1]]
     words += ["--identity", "pseudo-ipv4", "--path", "kernel", BACKEND_IP4]
     process = start(lab.host, words, stdout=subprocess.PIPE, text=True)
     assert process.stdout
@@ -234,6 +238,8 @@ listen bench
 
 # Adds X-Forwarded-For to each request, as fairleadd-xff does.
 HAPROXY_HTTP = HAPROXY.replace("mode tcp", "mode http\n\toption forwardfor")
+# As is better where it has less than a processor.
+HAPROXY_HTTP_1 = HAPROXY_HTTP.replace("global", "global\n\tnbthread 1")
 
 
 def start_haproxy(
@@ -304,10 +310,10 @@ def start_socket_proxyd(
 
 BOTH = ("tcp", "udp")
 # What is HTTP on the wire.
-HTTP = ("http", "connect")
+HTTP = ("http", "quota-http", "connect")
 # What a packet's way through the kernel shows in.
 KERNEL = (
-    *("bulk-1", "bulk-8", "bulk-reverse", "http", "rr", "connect"),
+    *("bulk-1", "bulk-8", "bulk-reverse", "http", "flows-http", "rr", "connect", "flows-udp"),
     *(udp_name(512, clients, reply) for clients in (1, 100) for reply in (False, True)),
 )
 
@@ -357,10 +363,10 @@ PEERS = [
         "`make`",
         ["", "--version"],
         partial(start_daemon, identity="http", http_headers="x-forwarded-for"),
-        only=("http",),
+        only=("http", "quota-http"),
     ),
     Peer(
-        "fairlead-kernel",
+        KERNEL_PATH,
         "fairlead publish --path kernel",
         existing(BUILD / "fairlead"),
         "`make`",
@@ -400,7 +406,16 @@ PEERS = [
         ["", "-v"],
         partial(start_haproxy, config=HAPROXY_HTTP),
         # Not connect: it keeps a client's connection when the backend closes its own.
-        only=("http",),
+        only=("http", "quota-http"),
+    ),
+    Peer(
+        "haproxy-http-1",
+        "HAProxy, http with forwardfor, nbthread 1",
+        program("haproxy"),
+        "haproxy",
+        ["", "-v"],
+        partial(start_haproxy, config=HAPROXY_HTTP_1),
+        only=("quota-http",),
     ),
     Peer(
         "nginx",

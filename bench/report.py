@@ -276,6 +276,8 @@ rates are not those of separate machines; the ratios say who leaves more to the 
 
 * The peers take turns within each workload, and all of that is a round. A ratio is ours divided by
   theirs in the same round. Shown are medians, with the least and the most (±: half the distance).
+* HTTP with a quarter of a processor: the proxy is in a control group of its own with that limit, as
+  `docker run --cpus` sets it. The load then has what it needs, and no part in the ratio.
 * Bulk: both ends discard what they receive without copying it. What is sent is copied.
 * New connections: connect, one HTTP request, and the backend closes after the answer.
 * UDP: datagrams are handed to the client's kernel in trains, to leave the processors to the others,

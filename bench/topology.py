@@ -36,6 +36,8 @@ GATEWAY_IP4 = "172.30.0.1"
 BACKEND_IP4 = "172.30.0.2"
 BACKEND_PORT = 9000
 PROXY_PORT = 8080
+MORE_CLIENTS_IP6 = ("2001:db8::1:1", "2001:db8::1:2")
+MORE_CLIENTS_IP4 = ("192.0.2.101", "192.0.2.102")
 
 START_LIMIT_S = 20
 END_LIMIT_S = 20
@@ -213,6 +215,15 @@ class Lab:
         for _ in range(self.workers):
             if backend.stdout.readline() != "ready\n":
                 raise Failed("the backend did not start")
+
+    def more_clients(self, towards: str) -> list[str]:
+        """Addresses of the client that nothing chooses by itself."""
+        names = MORE_CLIENTS_IP6 if ":" in towards else MORE_CLIENTS_IP4
+        length = "128" if ":" in towards else "32"
+        for name in names:
+            words = ["address", "replace", f"{name}/{length}", "dev", "eth0", "preferred_lft", "0"]
+            self.client.run("ip", *words)
+        return list(names)
 
     @property
     def counters(self) -> Path:

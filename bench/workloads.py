@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from metrics import udp_name
-from peers import Peer, Running
+from peers import KERNEL_PATH, LIMIT, Peer, Running
+from quota import quota
 from topology import (
     BACKEND_IP4,
     LOAD,
@@ -29,6 +30,8 @@ Figures = dict[str, float]
 
 FIRST_PORT = 20000
 PORTS_LIMIT_S = 300
+# A quarter of a processor is less than the load leaves to any peer.
+QUOTA = 0.25
 # How long a proxy may take to be as it stays; its memory is read when it has not changed for long.
 SETTLE_S = 0.3
 SETTLE_LIMIT_S = 5
@@ -42,6 +45,7 @@ class Plan:
     warmup: float = 0.5
     sessions: int = 5000
     udp_clients: int = 1000
+    flows: int = 100_000
     rounds: int = 5
 
 
@@ -59,9 +63,13 @@ class Workload:
     of_drop_ins: bool = False
     """Whether only those have it that dockerd could start."""
     rounds_most: int = 1000
+    peers: tuple[str, ...] = ()
+    """Those it is for; all, if empty."""
 
     def suits(self, peer: Peer) -> bool:
-        if self.of_drop_ins and not peer.drop_in or peer.only and self.name not in peer.only:
+        if self.of_drop_ins and not peer.drop_in or self.peers and peer.name not in self.peers:
+            return False
+        if peer.only and self.name not in peer.only:
             return False
         return self.protocol in peer.protocols and (self.of_kernel or peer.start is not None)
 
@@ -98,6 +106,40 @@ def measure_http(lab: Lab, peer: Peer, plan: Plan) -> Figures:
     require(got["rate"])
     figures = {"requests_s": got["rate"], "p99_us": got["p99_us"]}
     return {**figures, **per(cpu, 1e5, "cpu_s_100k", got["total"])}
+
+
+def measure_http_quota(lab: Lab, peer: Peer, plan: Plan) -> Figures:
+    with quota(QUOTA) as group, peer.running(lab, "tcp") as running:
+        assert running.pid
+        group.confine(running.pid)
+        got, _ = run_metered(lab, running, plan, "http", connections=32)
+    require(got["rate"])
+    return {"requests_s": got["rate"]}
+
+
+def measure_http_flows(lab: Lab, peer: Peer, plan: Plan) -> Figures:
+    with peer.running(lab, "tcp") as running:
+        open_flows(lab, running, plan)
+        got, _ = run_metered(lab, running, plan, "http", connections=32)
+    require(got["rate"])
+    return {"requests_s": got["rate"], "p99_us": got["p99_us"]}
+
+
+def measure_udp_flows(lab: Lab, peer: Peer, plan: Plan) -> Figures:
+    with peer.running(lab, "udp") as running:
+        open_flows(lab, running, plan)
+        options = {"connections": 1, "size": 512, "window": 0}
+        got, _ = run_metered(lab, running, plan, "udp", **options)
+    require(got["backend_datagrams_s"])
+    return {"datagrams_s": got["backend_datagrams_s"]}
+
+
+def open_flows(lab: Lab, running: Running, plan: Plan) -> None:
+    """Of UDP, as many ports of two clients; they stay, as nobody says when a flow of UDP ends."""
+    for source in lab.more_clients(running.address):
+        each = plan.flows // 2
+        with lab.held_client("udp-open", running.address, source=source, count=each):
+            pass
 
 
 def measure_echo(lab: Lab, peer: Peer, plan: Plan) -> Figures:
@@ -220,9 +262,21 @@ WORKLOADS = [
     bulk("bulk-8", 8),
     bulk("bulk-reverse", 1, reverse=True),
     Workload("http", "tcp", measure_http),
+    Workload(
+        "quota-http",
+        "tcp",
+        measure_http_quota,
+        in_quick=False,
+        of_kernel=False,
+        peers=("fairleadd", "fairleadd-http", "fairleadd-xff", "haproxy-http", "haproxy-http-1"),
+    ),
+    Workload(
+        "flows-http", "tcp", measure_http_flows, in_quick=False, peers=(LIMIT, KERNEL_PATH)
+    ),
     Workload("rr", "tcp", measure_echo),
     Workload("connect", "tcp", measure_connect),
     *[udp(size, n, reply) for reply in (False, True) for n in (1, 100) for size in (64, 512, 1200)],
+    Workload("flows-udp", "udp", measure_udp_flows, in_quick=False, peers=(LIMIT, KERNEL_PATH)),
     Workload("memory-tcp", "tcp", measure_tcp_memory, of_kernel=False, rounds_most=3),
     Workload("memory-udp", "udp", measure_udp_memory, of_kernel=False, rounds_most=3),
     ports(250),

@@ -48,12 +48,13 @@ struct options {
 	const char *program;  /* ports: what is started */
 	const char *listen;   /* ports: -host-ip */
 	const char *proto;    /* ports: -proto */
+	const char *source;   /* the client's own address; NULL: any */
 	const char *counters; /* file of the backend's counters */
 	long port;
 	long connections; /* or UDP clients */
 	long size;	  /* of a datagram or an echoed message, in bytes */
 	long window;	  /* datagrams under way for each client; 0: no reply is waited for */
-	long count;	  /* of ports */
+	long count;	  /* of ports, or of flows */
 	long workers;	  /* processes among which connections are shared out */
 	long reverse;	  /* the backend sends */
 	double seconds;
@@ -68,8 +69,8 @@ _Noreturn void refuse(const char *what);
 void *allocate(size_t count, size_t size);
 int open_socket(const struct options *options, int kind, struct sockaddr_storage *address,
 		socklen_t *length);
-/* A connected socket; TCP has no delay and times out. */
-int connect_to(const struct options *options, int kind);
+/* A connected socket; TCP has no delay and times out. Its own port is `from` if there is a source. */
+int connect_to(const struct options *options, int kind, long from);
 void set_option(int fd, int level, int option, int value);
 void set_nonblocking(int fd);
 void send_whole(int fd, const void *data, size_t bytes);
@@ -134,4 +135,5 @@ int connect_run(const struct options *options);
 int hold_run(const struct options *options);
 int udp_run(const struct options *options);
 int udp_hold_run(const struct options *options);
+int udp_open_run(const struct options *options);
 int ports_run(const struct options *options);

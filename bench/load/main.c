@@ -18,6 +18,7 @@ static const struct {
 	{ "hold", hold_run, "open connections that then say nothing, until stdin ends" },
 	{ "udp", udp_run, "datagrams; window=N: as many under way for each client" },
 	{ "udp-hold", udp_hold_run, "UDP clients that then say nothing, until stdin ends" },
+	{ "udp-open", udp_open_run, "UDP clients of source and count ports, which are gone then" },
 	{ "ports", ports_run, "start and stop count proxies, one after the other" },
 };
 
@@ -35,6 +36,7 @@ static const struct {
 } table[] = {
 	{ "address", TEXT, offsetof(struct options, address), 0 },
 	{ "counters", TEXT, offsetof(struct options, counters), 0 },
+	{ "source", TEXT, offsetof(struct options, source), 0 },
 	{ "program", TEXT, offsetof(struct options, program), 0 },
 	{ "listen", TEXT, offsetof(struct options, listen), 0 },
 	{ "proto", TEXT, offsetof(struct options, proto), 0 },
@@ -42,7 +44,7 @@ static const struct {
 	{ "connections", INTEGER, offsetof(struct options, connections), 20000 },
 	{ "size", INTEGER, offsetof(struct options, size), DATAGRAM_MAX_BYTES },
 	{ "window", INTEGER, offsetof(struct options, window), BATCH },
-	{ "count", INTEGER, offsetof(struct options, count), 10000 },
+	{ "count", INTEGER, offsetof(struct options, count), 60000 },
 	{ "workers", INTEGER, offsetof(struct options, workers), WORKERS_MAX },
 	{ "reverse", INTEGER, offsetof(struct options, reverse), 1 },
 	{ "seconds", SECONDS, offsetof(struct options, seconds), 3600 },

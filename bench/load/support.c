@@ -46,42 +46,53 @@ void *allocate(size_t count, size_t size)
 	return made;
 }
 
+static socklen_t read_address(const char *text, long port, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
+
+	memset(ret, 0, sizeof(*ret));
+	if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons((uint16_t)port);
+		return sizeof(*in);
+	}
+	if (inet_pton(AF_INET6, text, &in6->sin6_addr) == 1) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons((uint16_t)port);
+		return sizeof(*in6);
+	}
+	refuse("an address is no IP address");
+}
+
 int open_socket(const struct options *options, int kind, struct sockaddr_storage *address,
 		socklen_t *length)
 {
-	struct sockaddr_in *in = (struct sockaddr_in *)address;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
 	int fd;
 
-	memset(address, 0, sizeof(*address));
-	if (inet_pton(AF_INET, options->address, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons((uint16_t)options->port);
-		*length = sizeof(*in);
-	} else if (inet_pton(AF_INET6, options->address, &in6->sin6_addr) == 1) {
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons((uint16_t)options->port);
-		*length = sizeof(*in6);
-	} else {
-		refuse("address= is not an IP address");
-	}
+	*length = read_address(options->address, options->port, address);
 	fd = socket(address->ss_family, kind | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		fail("socket");
 	return fd;
 }
 
-int connect_to(const struct options *options, int kind)
+int connect_to(const struct options *options, int kind, long from)
 {
 	const struct timeval limit = { .tv_sec = ANSWER_LIMIT_S };
-	struct sockaddr_storage address;
-	socklen_t length;
+	struct sockaddr_storage address, source;
+	socklen_t length, source_length;
 	int fd = open_socket(options, kind, &address, &length);
 
 	if (kind == SOCK_STREAM) {
 		set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	}
+	if (options->source) {
+		source_length = read_address(options->source, from, &source);
+		if (bind(fd, (struct sockaddr *)&source, source_length) != 0)
+			fail("bind");
 	}
 	if (connect(fd, (struct sockaddr *)&address, length) != 0)
 		fail("connect");

@@ -25,6 +25,8 @@
 #define LOST_NS 50000000
 #define HOLD_TRIES 50
 #define HOLD_WAIT_US 100000
+/* The first of those that udp-open has its flows from. */
+#define OPEN_PORT 5000
 /* What the kernel takes at a time. */
 #define DATAGRAMS_BYTES_MAX 65000
 /* Of one client in a row, when there are more. */
@@ -85,7 +87,7 @@ static struct client *open_clients(struct worker *worker)
 	struct client *clients = allocate((size_t)worker->connections, sizeof(*clients));
 
 	for (long i = 0; i < worker->connections; i++) {
-		clients[i].fd = connect_to(worker->options, SOCK_DGRAM);
+		clients[i].fd = connect_to(worker->options, SOCK_DGRAM, 0);
 		set_nonblocking(clients[i].fd);
 		set_option(clients[i].fd, IPPROTO_UDP, UDP_SEGMENT, (int)worker->options->size);
 	}
@@ -181,22 +183,37 @@ int udp_run(const struct options *options)
 	return workers_run(options, options->window > 0 ? exchange : flood);
 }
 
-/* Each client has had an answer, so the proxy knows it. */
-int udp_hold_run(const struct options *options)
+/* Has an answer, so the proxy knows the client. */
+static void ask_once(int fd)
 {
 	const struct timeval wait = { .tv_usec = HOLD_WAIT_US };
 	char message = ECHO;
+	int tries = 0;
 
-	for (long i = 0; i < options->connections; i++) {
-		int fd = connect_to(options, SOCK_DGRAM);
-		int tries = 0;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	do {
+		if (tries++ == HOLD_TRIES)
+			refuse("a datagram is never answered");
+		send(fd, &message, 1, 0);
+	} while (recv(fd, &message, 1, 0) != 1);
+}
 
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-		do {
-			if (tries++ == HOLD_TRIES)
-				refuse("a datagram is never answered");
-			send(fd, &message, 1, 0);
-		} while (recv(fd, &message, 1, 0) != 1);
+int udp_hold_run(const struct options *options)
+{
+	for (long i = 0; i < options->connections; i++)
+		ask_once(connect_to(options, SOCK_DGRAM, 0));
+	hold();
+	return 0;
+}
+
+/* One after the other, so that there may be more of them than descriptors. */
+int udp_open_run(const struct options *options)
+{
+	for (long i = 0; i < options->count; i++) {
+		int fd = connect_to(options, SOCK_DGRAM, OPEN_PORT + i);
+
+		ask_once(fd);
+		close(fd);
 	}
 	hold();
 	return 0;
