@@ -50,11 +50,11 @@ build-clang/build.ninja:
 	@CC=clang meson setup --werror build-clang
 
 check-sctp: all
-	@scripts/install-packages sctp
+	@scripts/install-packages vm
 	@tests/sctp/run
 
 check-kernel-path: all
-	@scripts/install-packages sctp
+	@scripts/install-packages vm
 	@tests/vm/kernel-path/run
 
 bench: all
@@ -74,6 +74,7 @@ help:
 	@echo 'make install      install; PREFIX=/usr says where, DESTDIR=dir puts it below dir'
 	@echo 'make check        the tests'
 	@echo 'make check-sctp   the tests of SCTP, in a virtual machine that has it'
+	@echo 'make check-kernel-path   those of the kernel path, in one with the kernel of Debian'
 	@echo 'make sanitize     unit, contract and transfer tests, with sanitizers'
 	@echo 'make bench        measure it beside its peers: half an hour; BENCH=--quick: a minute or two'
 	@echo 'make clang        a strict build with clang, into build-clang/'

@@ -68,7 +68,7 @@ def modules_in_order(tree, *wanted):
         image = module_image(files[name])
         depends = re.search(rb"\0depends=([^\0]*)\0", image).group(1).decode()
         for other in filter(None, depends.split(",")):
-            visit(other)
+            visit(other.replace("-", "_"))
         order[name] = image
 
     for name in wanted:

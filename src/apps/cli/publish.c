@@ -272,9 +272,9 @@ static void print_kernel_summary(void)
 		    !kernel_path_describe(&publish.kernel_path, &port->rule, &state) ||
 		    state.counts.sessions == 0)
 			continue;
-		printf("%s by the kernel: %" PRIu64 " sessions, %s in, %s out\n",
+		printf("%s by the kernel: %" PRIu64 " session%s, %s in, %s out\n",
 		       rule_format(&port->rule, name), state.counts.sessions,
-		       text_format_size(state.counts.in_bytes, in),
+		       plural(state.counts.sessions), text_format_size(state.counts.in_bytes, in),
 		       text_format_size(state.counts.out_bytes, out));
 	}
 }

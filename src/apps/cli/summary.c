@@ -24,7 +24,7 @@ static bool is_notable(const struct published_port *port, enum end_reason reason
 	return reason != END_STOPPED || port->rule.protocol != PROTOCOL_UDP;
 }
 
-static const char *plural(uint64_t number)
+const char *plural(uint64_t number)
 {
 	return number == 1 ? "" : "s";
 }

@@ -7,6 +7,9 @@
 
 #include "publish/publisher.h"
 
+/* "s", unless there is one. */
+const char *plural(uint64_t number);
+
 /* One line for each port that had a session, and how many had none. Sessions must have ended. */
 void summary_print(FILE *out, const struct publisher *publisher);
 
