@@ -14,6 +14,9 @@
 #define HASHES_MAX 8
 #define NEIGHBOURS_MAX 1024
 
+/* Assignments that are looked at when somebody asks for a new one. */
+#define ENDED_PER_TURN 4096
+
 /* The first addresses of a pool that is large enough are kept for the host's own use. */
 #define RESERVED 16
 #define RESERVED_FROM_SIZE 256
@@ -75,6 +78,8 @@ int pseudo_map_init(struct pseudo_map *map, const struct siphash_key *key,
 		    const struct prefix *pool, uint8_t client_length, uint64_t lease_ms,
 		    uint32_t entries_max)
 {
+	uint32_t most = entries_max < pool_size(pool) ? entries_max : pool_size(pool);
+
 	*map = (struct pseudo_map){
 		.key = *key,
 		.pool = *pool,
@@ -91,7 +96,8 @@ int pseudo_map_init(struct pseudo_map *map, const struct siphash_key *key,
 	map->entries = map_memory(entries_bytes(map));
 	map->by_client = map_memory(buckets_bytes(map));
 	map->by_pseudo = map_memory(buckets_bytes(map));
-	if (map->entries && map->by_client && map->by_pseudo)
+	if (pseudo_shares_init(&map->shares, key, most) == 0 && map->entries && map->by_client &&
+	    map->by_pseudo)
 		return 0;
 	pseudo_map_fini(map);
 	return -ENOMEM;
@@ -99,6 +105,7 @@ int pseudo_map_init(struct pseudo_map *map, const struct siphash_key *key,
 
 void pseudo_map_fini(struct pseudo_map *map)
 {
+	pseudo_shares_fini(&map->shares);
 	unmap_memory(map->entries, entries_bytes(map));
 	unmap_memory(map->by_client, buckets_bytes(map));
 	unmap_memory(map->by_pseudo, buckets_bytes(map));
@@ -181,8 +188,67 @@ static void remove_unused(struct pseudo_map *map, uint32_t index)
 {
 	struct pseudo_entry *entries = map->entries;
 
+	if (map->ended == index)
+		map->ended = entries[index].older;
 	entries[entries[index].older].newer = entries[index].newer;
 	entries[entries[index].newer].older = entries[index].older;
+}
+
+/* The shares of networks. IPv4 clients have none: they are too few. */
+
+static bool is_ipv4(const struct pseudo_record *record)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return memcmp(record->client, mapped, sizeof(mapped)) == 0;
+}
+
+static void count_in(struct pseudo_map *map, uint32_t index)
+{
+	struct pseudo_entry *entry = &map->entries[index];
+
+	if (entry->is_counted || is_ipv4(&entry->record))
+		return;
+	pseudo_shares_add(&map->shares, entry->record.client);
+	entry->is_counted = true;
+}
+
+static void count_out(struct pseudo_map *map, uint32_t index)
+{
+	struct pseudo_entry *entry = &map->entries[index];
+
+	if (entry->is_counted)
+		pseudo_shares_remove(&map->shares, entry->record.client);
+	entry->is_counted = false;
+}
+
+static bool is_leased(const struct pseudo_map *map, uint32_t index, uint64_t now_ms)
+{
+	uint64_t last_seen_ms = map->entries[index].record.last_seen_ms;
+
+	/* seen in the future: the clock was set back, and what is left of the lease unknown */
+	return last_seen_ms <= now_ms && now_ms - last_seen_ms < map->lease_ms;
+}
+
+/* Counts those out whose lease has ended; each once, so it takes no longer than counting them in. */
+static void count_ended_out(struct pseudo_map *map, uint64_t now_ms)
+{
+	for (uint32_t i = 0; i < ENDED_PER_TURN; i++) {
+		uint32_t next = map->entries[map->ended].newer;
+
+		if (next == 0 || is_leased(map, next, now_ms))
+			return;
+		count_out(map, next);
+		map->ended = next;
+	}
+}
+
+static bool has_share(struct pseudo_map *map, const struct pseudo_record *record, uint64_t now_ms)
+{
+	if (is_ipv4(record))
+		return true;
+	count_ended_out(map, now_ms);
+	return pseudo_shares_have_room(&map->shares, record->client);
 }
 
 /* An entry with that record, unused. 0 where there is no room. */
@@ -207,6 +273,7 @@ static uint32_t insert(struct pseudo_map *map, const struct pseudo_record *recor
 	entry->next_of_pseudo = *bucket;
 	*bucket = index;
 	append_unused(map, index);
+	count_in(map, index);
 	map->count++;
 	return index;
 }
@@ -224,6 +291,7 @@ void pseudo_map_forget(struct pseudo_map *map, uint32_t index)
 		link = &map->entries[*link].next_of_pseudo;
 	*link = entry->next_of_pseudo;
 	remove_unused(map, index);
+	count_out(map, index);
 	*entry = (struct pseudo_entry){ .next_of_client = map->free_entry };
 	map->free_entry = index;
 	map->count--;
@@ -269,10 +337,8 @@ static uint32_t find_free(const struct pseudo_map *map, const struct pseudo_reco
 static uint32_t take_oldest(struct pseudo_map *map, uint64_t now_ms)
 {
 	uint32_t index = map->entries[0].newer, pseudo;
-	uint64_t last_seen_ms = map->entries[index].record.last_seen_ms;
 
-	/* seen in the future: the clock was set back, and what is left of the lease unknown */
-	if (index == 0 || (last_seen_ms <= now_ms && now_ms - last_seen_ms < map->lease_ms))
+	if (index == 0 || is_leased(map, index, now_ms))
 		return 0;
 	pseudo = map->entries[index].record.pseudo;
 	pseudo_map_forget(map, index);
@@ -285,6 +351,7 @@ static void begin_use(struct pseudo_map *map, uint32_t index, uint64_t now_ms)
 
 	if (entry->sessions++ == 0) {
 		remove_unused(map, index);
+		count_in(map, index);
 		map->in_use++;
 	}
 	entry->record.last_seen_ms = now_ms;
@@ -301,7 +368,7 @@ int64_t pseudo_map_take(struct pseudo_map *map, const struct address *client, ui
 	index = find_client(map, &record);
 	*ret_new = index == 0;
 	*ret_evicted = false;
-	if (index == 0) {
+	if (index == 0 && has_share(map, &record, now_ms)) {
 		record.pseudo = map->count < map->entries_max ? find_free(map, &record) : 0;
 		*ret_evicted = record.pseudo == 0;
 		if (record.pseudo == 0)
@@ -335,13 +402,6 @@ void pseudo_map_undo(struct pseudo_map *map, uint32_t index)
 static bool is_given_out(const struct pseudo_map *map, uint32_t pseudo)
 {
 	return pseudo >= map->first && pseudo - map->first < map->count_most;
-}
-
-static bool is_ipv4(const struct pseudo_record *record)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	return memcmp(record->client, mapped, sizeof(mapped)) == 0;
 }
 
 bool pseudo_map_restore(struct pseudo_map *map, const struct pseudo_record *record)

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/siphash.h"
+#include "identity/pseudo_shares.h"
 #include "net/prefix.h"
 
 /* An assignment as it is recorded. */
@@ -37,6 +37,7 @@ struct pseudo_entry {
 	uint32_t next_of_client, next_of_pseudo; /* in their buckets */
 	uint32_t older, newer;			 /* among the unused */
 	bool is_taken, is_touched;		 /* touched: last_seen is not recorded yet */
+	bool is_counted;			 /* in the shares of its networks */
 };
 
 struct pseudo_map {
@@ -47,6 +48,8 @@ struct pseudo_map {
 	uint32_t first, count_most; /* addresses: the first that is given out, and how many are */
 
 	struct pseudo_entry *entries; /* entries[0] is the head of the unused */
+	struct pseudo_shares shares;  /* of those in use, or within their lease */
+	uint32_t ended;		      /* the newest of the unused that is not counted in them */
 	uint32_t entries_max, entries_end;
 	uint32_t free_entry; /* a chain through next_of_client */
 	uint32_t *by_client, *by_pseudo;
@@ -71,7 +74,7 @@ uint32_t pool_size(const struct prefix *pool);
 /*
  * Begins a use. Returns the entry's index; *ret_new is true where the assignment is a new one, and
  * *ret_evicted the address of whom it was taken from was somebody's before. -ENOSPC: all addresses
- * are in use, or within their lease.
+ * are in use, or within their lease, or as many as the client's network may have.
  */
 int64_t pseudo_map_take(struct pseudo_map *map, const struct address *client, uint64_t now_ms,
 			bool *ret_new, bool *ret_evicted);

@@ -179,6 +179,64 @@ static void bound_on_clients_holds(void **state)
 	assert_int_equal(pseudo_of(0), 0);
 }
 
+static int64_t visit(const char *network, uint32_t number, uint64_t now_ms)
+{
+	struct address client = address_of(network, 0);
+	bool is_new, was_evicted;
+	int64_t index;
+
+	bytes_put32(client.ip + 12, number);
+	index = pseudo_map_take(&map, &client, now_ms, &is_new, &was_evicted);
+	if (index > 0)
+		pseudo_map_give(&map, (uint32_t)index, now_ms);
+	return index;
+}
+
+static uint32_t visit_many(const char *network, uint64_t now_ms)
+{
+	uint32_t count = 0;
+
+	while (visit(network, count, now_ms) > 0)
+		count++;
+	return count;
+}
+
+static void nobody_takes_the_addresses_of_all(void **state)
+{
+	struct address ipv4 = address_of("192.0.2.1", 0);
+	bool is_new, was_evicted;
+
+	(void)state;
+	start("240.0.0.0/4", 128, 1 << 20);
+	assert_int_equal(visit_many("2001:db8:0:1::", 0), 1 << 17);
+	assert_int_equal(visit_many("2001:db8:0:2::", 1), 1 << 17);
+	assert_int_equal(visit_many("2001:db8:0:3::", 1), 0); /* all three are of one /48 */
+	assert_true(visit("2001:db8:1::", 0, 1) > 0);
+	assert_true(pseudo_map_take(&map, &ipv4, 1, &is_new, &was_evicted) > 0);
+	assert_true(visit("2001:db8:0:1::", 77, 1) > 0); /* who has one keeps it */
+	assert_int_equal(visit("2001:db8:0:1::", 1 << 17, LEASE_MS - 1), -ENOSPC);
+}
+
+static void what_a_network_has_had_is_no_more_counted(void **state)
+{
+	(void)state;
+	start("240.0.0.0/4", 128, 1 << 20);
+	assert_int_equal(visit_many("2001:db8:0:1::", 0), 1 << 17);
+	assert_true(visit("2001:db8:0:1::", 77, 10) > 0);
+	assert_int_equal(map.count, 1 << 17);
+	/* all leases but that one's have ended, and their addresses are still theirs */
+	for (uint32_t i = 0; i < 1 << 16; i++)
+		assert_true(visit("2001:db8:0:1::", (1 << 17) + i, LEASE_MS) > 0);
+	assert_int_equal(map.count, (1 << 17) + (1 << 16));
+	/* who comes again is counted again */
+	for (uint32_t i = 100; i < 100 + (1 << 16) - 1; i++)
+		assert_true(visit("2001:db8:0:1::", i, LEASE_MS) > 0);
+	assert_int_equal(visit("2001:db8:0:1::", 1 << 20, LEASE_MS), -ENOSPC);
+	for (uint32_t index; (index = pseudo_map_oldest(&map, LEASE_MS)) != 0;)
+		pseudo_map_forget(&map, index);
+	assert_int_equal(visit_many("2001:db8:0:1::", LEASE_MS), 1 << 17);
+}
+
 static void network_can_be_one_client(void **state)
 {
 	struct address first = address_of("2001:db8:0:1::1", 0);
@@ -255,6 +313,8 @@ int main(void)
 		WITH_MAP(session_and_lease_keep_an_address),
 		WITH_MAP(several_sessions_are_one_use),
 		WITH_MAP(bound_on_clients_holds),
+		WITH_MAP(nobody_takes_the_addresses_of_all),
+		WITH_MAP(what_a_network_has_had_is_no_more_counted),
 		WITH_MAP(network_can_be_one_client),
 		WITH_MAP(ipv4_clients_are_single_ones),
 		WITH_MAP(what_was_recorded_is_restored),
