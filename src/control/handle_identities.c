@@ -52,6 +52,20 @@ static int find(struct pseudo *pseudo, const struct address *address, const uint
 	return pseudo_find(pseudo, address, ret);
 }
 
+static void answer_unknown(struct answer *answer, const char *text, const struct address *address,
+			   bool has_time)
+{
+	bool is_client = address->family == AF_INET6;
+
+	if (has_time)
+		answer_error(answer, 404, "%.60s %s then, as far as is known", text,
+			     is_client ? "had no pseudo-IPv4 address" : "stood for nobody");
+	else
+		answer_error(answer, 404,
+			     "%.60s %s now; ask with a time (--at, or at=) about before", text,
+			     is_client ? "has no pseudo-IPv4 address" : "stands for nobody");
+}
+
 void handle_whois(const struct request *request, struct answer *answer)
 {
 	struct pseudo *pseudo = identities_pseudo(request->context->control->identities);
@@ -72,13 +86,11 @@ void handle_whois(const struct request *request, struct answer *answer)
 		r = find(pseudo, &address, has_time ? &at_s : NULL, &assignment, &err);
 	if (r == 0)
 		answer_json(answer, encode(&assignment));
-	else if (r == -ENOENT && has_time)
-		answer_error(answer, 404, "%.60s stood for nobody then, as far as is known",
+	else if (r == -ENOENT && !pseudo)
+		answer_error(answer, 404, "%.60s: no rule has had identity pseudo-ipv4",
 			     request->id);
 	else if (r == -ENOENT)
-		answer_error(answer, 404,
-			     "%.60s stands for nobody now: ask for a time (at) if it did before",
-			     request->id);
+		answer_unknown(answer, request->id, &address, has_time);
 	else
 		answer_failure(answer, &err);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity/identities.h"
 
+#include <unistd.h>
+
 #include "identity/pseudo_map.h"
 
 /* A container on this host answers within a millisecond. */
@@ -25,32 +27,47 @@ void identities_fini(struct identities *identities)
 	pthread_mutex_destroy(&identities->opening);
 }
 
-/* With the lock held. */
+/* With the lock held, as those that follow. */
 static int open_pseudo(struct identities *identities, struct error *err)
 {
-	struct pseudo *pseudo;
+	if (!identities->introductions.pseudo)
+		identities->introductions.pseudo = pseudo_open(&identities->settings, err);
+	return identities->introductions.pseudo ? 0 : err->code;
+}
 
+static int open_host(struct identities *identities, struct error *err)
+{
 	if (!identities->has_host && pool_host_open(&identities->host, &identities->settings.pool,
 						    identities->run_directory, err) < 0)
 		return err->code;
 	identities->has_host = true;
-	pseudo = pseudo_open(&identities->settings, err);
-	if (!pseudo)
-		return err->code;
-	identities->introductions.pseudo = pseudo;
 	return 0;
 }
 
 int identities_prepare(struct identities *identities, const struct identity *identity,
 		       struct error *err)
 {
-	int r = 0;
+	int r;
 
-	if (!(identity->kinds & IDENTITY_PSEUDO_IPV4) || identities->introductions.pseudo)
+	if (!(identity->kinds & IDENTITY_PSEUDO_IPV4))
 		return 0;
 	pthread_mutex_lock(&identities->opening);
-	if (!identities->introductions.pseudo)
+	r = open_host(identities, err);
+	if (r == 0)
 		r = open_pseudo(identities, err);
+	pthread_mutex_unlock(&identities->opening);
+	return r;
+}
+
+int identities_recall(struct identities *identities, struct error *err)
+{
+	const char *store = identities->settings.store;
+	int r;
+
+	if (!store || access(store, F_OK) < 0)
+		return 0;
+	pthread_mutex_lock(&identities->opening);
+	r = open_pseudo(identities, err);
 	pthread_mutex_unlock(&identities->opening);
 	return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * All that rules with an identity need of a process and its host: the introducer, and, from the
- * first rule on that wants pseudo-IPv4 addresses, these, their route and its guard.
+ * first rule on that wants pseudo-IPv4 addresses, these, their route and its guard. Who had which
+ * address can be told without that, if it was recorded.
  *
  * Whoever publishes such rules prepares them first, since that may fail, and takes some time: not on
  * a thread that carries data.
@@ -43,13 +44,19 @@ int identities_prepare_all(struct identities *identities, const struct ruleset *
 			   struct error *err);
 
 /*
+ * Opens what was recorded of pseudo-IPv4 addresses, if it was, and is not open. Returns 0, or -errno
+ * with a sentence.
+ */
+int identities_recall(struct identities *identities, struct error *err);
+
+/*
  * Whether a container can answer pseudo-IPv4 addresses, as far as that can be found out in a moment.
  * POOL_REACH_NONE comes with a sentence.
  */
 enum pool_reach identities_reach(const struct identities *identities,
 				 const struct address *container, struct error *err);
 
-/* NULL where nobody has needed it. */
+/* NULL where nobody has needed it, and nothing was recorded. */
 struct pseudo *identities_pseudo(struct identities *identities);
 
 /*

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -112,9 +113,13 @@ int pseudo_journal_open(struct pseudo_journal *journal, const char *path, struct
 	void *memory;
 	int r;
 
-	*journal = (struct pseudo_journal){ .file = NULL };
+	*journal = (struct pseudo_journal){ .lock = -1 };
 	if (fd < 0)
 		return error_set(err, -errno, "%.150s: %s", path, error_name(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return error_set(
+			err, -errno,
+			"%.150s is another process's: end that, or use another pseudo_store", path);
 	r = check_size(fd, path, err);
 	if (r < 0)
 		return r;
@@ -123,6 +128,7 @@ int pseudo_journal_open(struct pseudo_journal *journal, const char *path, struct
 	if (memory == MAP_FAILED)
 		return error_set(err, -errno, "%.150s: mmap: %s", path, error_name(errno));
 	journal->file = memory;
+	journal->lock = fd_take(&fd);
 	r = check_magic(journal, path, err);
 	if (r < 0) {
 		pseudo_journal_close(journal);
@@ -134,9 +140,11 @@ int pseudo_journal_open(struct pseudo_journal *journal, const char *path, struct
 
 void pseudo_journal_close(struct pseudo_journal *journal)
 {
-	if (journal->file)
-		(void)munmap(journal->file, sizeof(struct pseudo_journal_file));
+	if (!journal->file)
+		return;
+	(void)munmap(journal->file, sizeof(struct pseudo_journal_file));
 	journal->file = NULL;
+	fd_close(&journal->lock);
 }
 
 uint64_t pseudo_journal_waiting(const struct pseudo_journal *journal)

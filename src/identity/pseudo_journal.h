@@ -26,11 +26,13 @@ struct pseudo_journal_file;
 struct pseudo_journal {
 	struct pseudo_journal_file *file; /* NULL: none, and nothing is ever written */
 	_Atomic uint64_t written;	  /* records, ever */
+	int lock;			  /* the file, which is this process's alone */
 };
 
 /*
  * Opens the file, or makes it. Records that were not taken to the store are there to be read. One
- * that is no journal is refused. Returns 0 or -errno with a sentence.
+ * that is no journal is refused, and one that another process has open. Returns 0 or -errno with a
+ * sentence.
  */
 int pseudo_journal_open(struct pseudo_journal *journal, const char *path, struct error *err);
 void pseudo_journal_close(struct pseudo_journal *journal);

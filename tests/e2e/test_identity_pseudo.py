@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, UdpBackend, exchange, read_all, tell_peer
-from lab.daemon import ApiError
+from lab.daemon import ApiError, Daemon
 from lab.netns import CLIENT_IP6, HOST_IP6, open_socket_in
 from lab.publish import Publish
 from lab.site import BOX, GATEWAY, NEIGHBOUR_IP6, Site, SiteDaemon
@@ -116,6 +116,38 @@ def test_pool_is_no_way_to_services_of_the_host(site: Site, site_daemon: SiteDae
                     probe.connect(("240.1.2.3", port))
                     probe.send(b"hello")
                     probe.recv(10)
+
+
+def test_who_had_an_address_is_known_without_a_rule(site: Site, site_daemon: SiteDaemon) -> None:
+    """After a restart, when nobody wants such addresses any more."""
+    with pytest.raises(ApiError, match="no rule has had identity pseudo-ipv4"):
+        site_daemon.get("/v1/whois/240.1.2.3")
+    site_daemon.publish("8080:80", "pseudo-ipv4")
+    with TcpBackend(site.box.net, 80, tell_peer):
+        pseudo = seen_by(site, 8080, CLIENT_IP6)[0]
+    site_daemon.request("PUT", "/v1/rules", [])
+    site_daemon.stop()
+    site_daemon.start()
+    assert site_daemon.fairlead("whois", "-q", pseudo) == f"{CLIENT_IP6}\n"
+    assert site_daemon.get(f"/v1/whois/{CLIENT_IP6}")["pseudo_ipv4"] == pseudo
+    assert left_of(site) == ""
+    with pytest.raises(ApiError, match="2001:db8::abc has no pseudo-IPv4 address now; ask"):
+        site_daemon.get("/v1/whois/2001:db8::abc")
+    site_daemon.publish("8080:80", "pseudo-ipv4")
+    with TcpBackend(site.box.net, 80, tell_peer):
+        assert seen_by(site, 8080, CLIENT_IP6)[0] == pseudo
+
+
+def test_a_store_is_one_daemons(site: Site, site_daemon: SiteDaemon, tmp_path: Path) -> None:
+    site_daemon.publish("8080:80", "pseudo-ipv4")
+    folder = tmp_path / "other"
+    folder.mkdir()
+    settings = {"pseudo_store": site_daemon.daemon["pseudo_store"]}
+    other = Daemon(folder, enter=site.host.enter, daemon=settings)
+    try:
+        assert "is another process's: end that, or use another" in other.log.read_text()
+    finally:
+        other.stop()
 
 
 def test_full_pool_refuses_with_a_reason(site: Site, tmp_path: Path) -> None:

@@ -461,6 +461,16 @@ static void tell_of_identities(const struct error *err)
 	log_write(LOG_LEVEL_WARNING, "%s", err->text);
 }
 
+/* For whoever asks about them: rules that want such addresses have opened this before. */
+static void recall_clients(void)
+{
+	struct error err;
+
+	if (identities_recall(&self.identities, &err) < 0)
+		log_write(LOG_LEVEL_ERROR, "who had which pseudo-IPv4 address is not known: %s",
+			  err.text);
+}
+
 static int start_identity_watch(struct error *err)
 {
 	self.identity_watch = identity_watch_start(&self.control, tell_of_identities, err);
@@ -492,6 +502,7 @@ int daemon_start(const char *config_path, struct error *err)
 		r = start_identity_watch(err);
 	if (r < 0)
 		return r;
+	recall_clients();
 	systemd_drop_rest(&self.systemd);
 	systemd_ready("serving");
 	log_write(LOG_LEVEL_NOTICE, "serving %zu rules; the API is at %s", self.rules.count,
