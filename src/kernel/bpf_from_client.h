@@ -203,24 +203,19 @@ INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *see
 {
 	const __u32 transport = network + sizeof(struct iphdr);
 	__u32 adjust = flow->adjust;
-	struct ipv4_frame frame = { .ethernet = { .h_proto = bpf_htons(ETH_P_IP) } };
+	struct ipv4_begin begin;
 
-	make_ipv4(skb, seen, flow->transit, flow->aim, flow->target_port, &frame.begin);
+	make_ipv4(skb, seen, flow->transit, flow->aim, flow->target_port, &begin);
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0) < 0) {
 		count(DROPPED_FAILED);
 		return TC_ACT_SHOT;
 	}
-	if (network > 0)
-		bpf_skb_store_bytes(skb, network - sizeof(frame.ethernet.h_proto),
-				    &frame.ethernet.h_proto,
-				    sizeof(frame.ethernet.h_proto) + sizeof(frame.begin),
-				    BPF_F_RECOMPUTE_CSUM);
-	else
-		bpf_skb_store_bytes(skb, 0, &frame.begin, sizeof(frame.begin),
-				    BPF_F_RECOMPUTE_CSUM);
+	set_ethertype(skb, network);
+	store_ipv4(skb, network, &begin);
 	adjust_checksum(skb, transport, seen->key.protocol, adjust, seen->key.host_port,
-			frame.begin.ports.destination);
+			begin.ports.destination);
 	skb->mark = TRANSIT_MARK;
+	skb->tc_index = asks_forward;
 	count(TRANSLATED_FROM_CLIENT);
 	return TC_ACT_UNSPEC;
 }
@@ -287,8 +282,8 @@ INLINE int from_client(struct __sk_buff *skb, __u32 network)
 	if (flow->state & FLOW_STOPPED)
 		return TC_ACT_UNSPEC;
 	count_from_client(skb, &seen, flow);
-	return is_fast(skb, &seen, flow) ? to_container(skb, network, &seen, flow)
-					 : to_ipv4(skb, network, &seen, flow);
+	return is_fast(skb, network, &seen, flow) ? to_container(skb, network, &seen, flow)
+						  : to_ipv4(skb, network, &seen, flow);
 }
 
 #endif

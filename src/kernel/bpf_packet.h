@@ -45,18 +45,12 @@ struct ipv4_begin {
 	struct ports ports;
 };
 
-/* The first two bytes are not of it: they align what is behind, which is else written byte by byte. */
-struct ipv4_frame {
-	__u8 unused[2];
-	struct ethhdr ethernet;
-	struct ipv4_begin begin;
-};
-
 struct ipv6_begin {
 	struct ipv6hdr ip;
 	struct ports ports;
 };
 
+/* The first two bytes are not of it: they align what is behind, which is else written byte by byte. */
 struct ipv6_frame {
 	__u8 unused[2];
 	struct ethhdr ethernet;
@@ -142,6 +136,17 @@ INLINE void adjust_checksum(struct __sk_buff *skb, __u32 transport, __u8 protoco
 	bpf_l4_csum_replace(skb, at, 0, addresses, BPF_F_PSEUDO_HDR | mangled);
 	if (port_before != port_after)
 		bpf_l4_csum_replace(skb, at, port_before, port_after, sizeof(port_after) | mangled);
+}
+
+/*
+ * Of the sum that a card may have made of a packet (CHECKSUM_COMPLETE), what the ports change is
+ * no part: it is in the checksum, too.
+ */
+INLINE void store_ipv4(struct __sk_buff *skb, __u32 network, const struct ipv4_begin *begin)
+{
+	bpf_skb_store_bytes(skb, network, &begin->ip, sizeof(begin->ip), BPF_F_RECOMPUTE_CSUM);
+	bpf_skb_store_bytes(skb, network + sizeof(begin->ip), &begin->ports, sizeof(begin->ports),
+			    0);
 }
 
 #endif

@@ -22,8 +22,9 @@ const volatile __be32 transit;	       /* that of transit addresses, as long as t
 const volatile __u32 inside_ifindex;   /* the device to which the transit range is routed */
 const volatile __u32 outside_ifindex;  /* its other end */
 const volatile __u8 inside_mac[ETH_ALEN];
-const volatile __u32 mtu_inside; /* of IPv4, for what then fits to any client */
-const volatile __u64 recheck_ns; /* for how long FORWARD need not be asked again about a flow */
+const volatile __u32 mtu_inside;   /* of IPv4, for what then fits to any client */
+const volatile __u64 recheck_ns;   /* for how long FORWARD need not be asked again about a flow */
+const volatile __u32 asks_forward; /* in tc_index, beside a packet that goes up the stack */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

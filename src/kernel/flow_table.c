@@ -299,6 +299,16 @@ static uint64_t rate_of(uint64_t bytes, uint64_t period_ns)
 	return period_ms > 0 ? bytes * 1000 / period_ms : 0;
 }
 
+/* The network of its container was made anew, and has another link now. */
+static bool has_moved(const struct tracked *flow, const struct flow6 *seen)
+{
+	const struct kernel_rule *rule = flow->rule;
+
+	return rule->is_carried && rule->link != seen->link &&
+	       rule->rule.container.port == ntohs(seen->target_port) &&
+	       memcmp(rule->rule.container.ip, &seen->target, sizeof(seen->target)) == 0;
+}
+
 struct sweeping {
 	struct flow_table *table;
 	uint64_t period_ns;
@@ -320,6 +330,11 @@ static void take_from_client(void *context, const struct flow6_key *key, const s
 		flow = track(table, key, seen);
 	if (!flow)
 		return;
+	if (has_moved(flow, seen)) { /* its client begins anew with the next packet */
+		tell_end(table, flow, END_UNREACHABLE);
+		forget(table, flow);
+		return;
+	}
 	bytes = growth(&flow->in_bytes, seen->bytes);
 	packets = growth(&flow->in_packets, seen->packets);
 	flow->in_bytes_s = rate_of(bytes, sweeping->period_ns);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <linux/if_packet.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,16 @@ int links_read(struct link_address **ret)
 	freeifaddrs(list);
 	*ret = found;
 	return count;
+}
+
+bool link_has_ethernet(const char *name)
+{
+	OWNED_FD fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq link = { 0 };
+
+	(void)snprintf(link.ifr_name, sizeof(link.ifr_name), "%s", name);
+	return fd >= 0 && ioctl(fd, SIOCGIFHWADDR, &link) == 0 &&
+	       link.ifr_hwaddr.sa_family == ARPHRD_ETHER;
 }
 
 uint32_t links_mtu(void)

@@ -26,6 +26,9 @@ struct link_address {
  */
 int links_read(struct link_address **ret);
 
+/* Whether a link has headers of Ethernet. */
+bool link_has_ethernet(const char *name);
+
 /* The least MTU of those links, at least what each link of IPv6 has. */
 uint32_t links_mtu(void);
 

@@ -88,18 +88,22 @@ enum flow_state {
 struct flow6 {
 	__u64 packets, bytes;
 	__u64 begun_ns, seen_ns;
-	__u64 passes_until_ns; /* FORWARD has let a packet pass: until then it need not be asked */
+	__u64 passed_ns; /* when FORWARD has last let a packet pass; 0: never */
 	__be32 transit, aim, target;
 	__u32 adjust;	   /* what addresses change the checksum of TCP and UDP by, unfolded */
 	__u32 adjust_fast; /* the same, on the fast path */
 	__u32 link;	   /* that leads to the container */
 	__u32 expects;	   /* TCP: the last byte that it has confirmed, and one */
+	__u32 passed_by;   /* the link by which the packet came that FORWARD has let pass */
 	__be16 target_port;
-	__u16 mtu; /* of that link, and the addresses there, as of the last that has passed */
+	__u16 mtu; /* of the container's link, and the addresses there, as of the same packet */
 	__u8 destination[ETH_ALEN], source[ETH_ALEN];
 	__u8 state;
 	__u8 zero[7];
 };
+/* What lies between members is no more zero, and not to be given to the kernel. */
+_Static_assert(sizeof(struct flow6) == 5 * 8 + 8 * 4 + 2 * 2 + 2 * ETH_ALEN + 8,
+	       "struct flow6 has no holes");
 
 struct flow4 {
 	__u64 packets, bytes;

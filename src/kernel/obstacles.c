@@ -46,6 +46,12 @@ int obstacle_to_container(const struct address *container, uint32_t *ret_ifindex
 		return error_set(err, -EHOSTUNREACH,
 				 "the kernel path leads to containers, and %s is this host's own",
 				 address_format_ip(container, text));
+	if (!link_has_ethernet(way.device))
+		return error_set(
+			err, -EMEDIUMTYPE,
+			"the kernel path leads to containers by links of Ethernet, and %s, "
+			"the one to %s, is none",
+			way.device, address_format_ip(container, text));
 	if (option_of(way.device, "forwarding") != 1)
 		return error_set(err, -ENONET,
 				 "the kernel path needs this host to forward IPv4: set "

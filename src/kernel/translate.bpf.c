@@ -12,6 +12,8 @@
  * A pair of devices helps: to the one inside, the transit range is routed; what it sends goes to its
  * other end, outside, and is parted on the way where it is many datagrams in one piece.
  */
+#include <linux/if_packet.h>
+
 #include "kernel/bpf_errors.h"
 #include "kernel/bpf_fast_path.h"
 #include "kernel/bpf_fragments.h"
@@ -23,11 +25,12 @@ INLINE __u8 is_of(const struct __sk_buff *skb, __u16 ethertype)
 	return skb->protocol == bpf_htons(ethertype) && !skb->vlan_present;
 }
 
+/* A link may show others' packets, too, as one that somebody captures at. */
 INLINE int of_clients(struct __sk_buff *skb, __u32 network)
 {
 	__u8 next = 0;
 
-	if (!is_of(skb, ETH_P_IPV6) ||
+	if (!is_of(skb, ETH_P_IPV6) || skb->pkt_type != PACKET_HOST ||
 	    bpf_skb_load_bytes(skb, network + OFFSET_OF(struct ipv6hdr, nexthdr), &next,
 			       sizeof(next)) < 0)
 		return TC_ACT_UNSPEC;

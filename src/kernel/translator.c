@@ -45,6 +45,9 @@ static uint8_t number_of(enum protocol protocol)
 	return protocol == PROTOCOL_UDP ? IPPROTO_UDP : IPPROTO_TCP;
 }
 
+/* tc_index is for queueing disciplines to tell kinds of packets apart; 0 stands for none. */
+#define ASKS_FORWARD 0xfa1
+
 static void set_constants(struct translator *translator)
 {
 	const struct translator_settings *settings = &translator->settings;
@@ -57,6 +60,7 @@ static void set_constants(struct translator *translator)
 	constants->outside_ifindex = settings->inside.outside_ifindex;
 	constants->mtu_inside = settings->mtu;
 	constants->recheck_ns = settings->recheck_ns;
+	constants->asks_forward = ASKS_FORWARD;
 	memcpy((void *)constants->inside_mac, settings->inside.mac, ETH_ALEN);
 }
 
@@ -260,12 +264,15 @@ int translator_attach_containers(struct translator *translator, uint32_t ifindex
 	int r = attach_link(translator, ifindex, FILTER_FROM_CONTAINERS,
 			    translator->programs->progs.container_link);
 
-	if (r < 0 || translator->settings.recheck_ns > 0)
-		return r < 0 ? r
-			     : attach_link(translator, ifindex, FILTER_EGRESS,
-					   translator->programs->progs.passed_forward);
-	/* an earlier run may have had another setting */
-	filter_detach(ifindex, FILTER_EGRESS, false);
+	if (r < 0)
+		return r;
+	if (translator->settings.recheck_ns > 0)
+		/* without it all packets go the way that is slower */
+		(void)attach_link(translator, ifindex, FILTER_EGRESS,
+				  translator->programs->progs.passed_forward);
+	else
+		/* an earlier run may have had another setting */
+		filter_detach(ifindex, FILTER_EGRESS, false);
 	return 0;
 }
 

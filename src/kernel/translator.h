@@ -42,7 +42,7 @@ struct translator_settings {
 	void *context;
 };
 
-#define TRANSLATOR_LINKS_MAX 256
+#define TRANSLATOR_LINKS_MAX 512
 
 struct translator {
 	struct translator_settings settings;

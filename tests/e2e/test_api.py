@@ -356,12 +356,13 @@ def sessions(network: Network, daemon: Daemon) -> Iterator[list[socket.socket]]:
     """Two of TCP over IPv6, one over IPv4, one of UDP."""
     add(daemon, publish="5353:53/udp", container="127.0.0.1", name="dns")
     with TcpBackend(network.host.net, 80), UdpBackend(network.host.net, 53):
-        client = network.client
-        opened = [client.connect(HOST_IP6, 8080), client.connect(HOST_IP6, 8080)]
-        opened.append(client.connect("192.0.2.2", 8080))
-        opened.append(client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM))
-        for session in opened:
-            assert exchange(session, b"question") == b"question"
+        opened = []
+        for place in [(HOST_IP6, 8080), (HOST_IP6, 8080), ("192.0.2.2", 8080)]:
+            opened.append(network.client.connect(*place))
+            # so that they are accepted in this order
+            assert exchange(opened[-1], b"question") == b"question"
+        opened.append(network.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM))
+        assert exchange(opened[-1], b"question") == b"question"
         yield opened
         for session in opened:
             session.close()

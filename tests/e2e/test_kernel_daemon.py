@@ -27,16 +27,6 @@ pytest_plugins = ["lab.site_fixtures"]
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("forwarding")]
 
 
-@pytest.fixture
-def pins(tmp_path: Path) -> Iterator[Path]:
-    """A directory of a BPF file system."""
-    place = tmp_path / "bpf"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "bpf", "bpf", place], check=True)
-    yield place / "fairlead"
-    subprocess.run(["umount", place], check=True)
-
-
 Start = Callable[..., SiteDaemon]
 
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lab.backend import TcpBackend, UdpBackend, exchange
 from lab.kernel_path import filters_of, of_ours
 from lab.netns import HOST_IP6
-from lab.site import BOX, Site, SiteDaemon
+from lab.site import BOX, GATEWAY, Site, SiteDaemon, link_box
 from lab.transfer import check_transfer
 from lab.wait import wait_until
 
@@ -27,11 +27,12 @@ Start = Callable[..., SiteDaemon]
 
 
 @pytest.fixture
-def start(site: Site, tmp_path: Path) -> Iterator[Start]:
+def start(site: Site, tmp_path: Path, pins: Path) -> Iterator[Start]:
     started: list[SiteDaemon] = []
 
     def make(**settings: str) -> SiteDaemon:
-        started.append(SiteDaemon(site, tmp_path, kernel_pins="off", **settings))
+        settings = {"kernel_pins": "off", **settings}
+        started.append(SiteDaemon(site, tmp_path, **settings))
         return started[-1]
 
     yield make
@@ -144,3 +145,59 @@ def test_a_container_that_has_another_link_address_is_found(site: Site, start: S
         site.host.run("ip", "neigh", "flush", "to", BOX)
         before = fast_packets(daemon)
         wait_until(lambda: passes(client) and fast_packets(daemon) > before, "it to be found", 10)
+
+
+def test_a_link_made_anew_is_found(site: Site, start: Start) -> None:
+    """As that of a network that was removed and is there again; the client's port is the same."""
+    daemon = start()
+    publish(daemon, "5353:53/udp")
+    backend = UdpBackend(site.box.net, 53)
+    with backend, site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client:
+        assert exchange(client, b"question") == b"question"
+        wait_until(lambda: passes(client) and fast_packets(daemon) > 0, "the fast path", 10)
+        site.host.run("ip", "link", "del", "box0")
+        link_box(site.host, site.box, "box0", GATEWAY, BOX)
+        daemon.publish("9:9", "pseudo-ipv4", path="kernel")  # or within half a minute
+        wait_until(lambda: passes(client), "it to be found", 10)
+
+
+def test_rules_on_links_of_clients_hold(site: Site, start: Start) -> None:
+    """The first packet of a client comes from another link, and FORWARD lets that pass."""
+    daemon = start()
+    publish(daemon, "8080:80")
+    hook = "{ type filter hook forward priority 0; }"
+    site.host.run("nft", f"add table ip admin; add chain ip admin forward {hook}")
+    site.host.run("nft", "add rule ip admin forward iifname eth1 drop")
+    try:
+        with TcpBackend(site.box.net, 80), site.connect(8080) as session:
+            session.settimeout(1)
+            session.sendall(b"question")
+            with pytest.raises(TimeoutError):
+                session.recv(1)
+        assert fast_packets(daemon) == 0
+    finally:
+        site.host.run("nft", "delete table ip admin")
+
+
+def test_a_lower_setting_holds_for_what_is_taken_over(
+    site: Site, start: Start, pins: Path
+) -> None:
+    daemon = start(kernel_recheck="1m", kernel_pins=str(pins))
+    publish(daemon, "5353:53/udp")
+    with (
+        UdpBackend(site.box.net, 53),
+        site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
+    ):
+        assert exchange(client, b"question") == b"question"
+        wait_until(lambda: passes(client) and fast_packets(daemon) > 0, "the fast path", 10)
+        (shown,) = daemon.get("/v1/clients")["clients"]
+        daemon.kill()
+        daemon = start(kernel_recheck="0", kernel_pins=str(pins))
+        wait_until(
+            lambda: any(it["carried_by"] == "kernel" for it in daemon.get("/v1/rules")["rules"]),
+            "the kernel to carry it",
+            10,
+        )
+        with dropping(site, shown["pseudo_ipv4"]):
+            assert not any(passes(client) for _ in range(5))
+        wait_until(lambda: passes(client), "it to be let pass again", 5)

@@ -113,6 +113,8 @@ static uint8_t *write_ethernet(uint16_t type)
 {
 	memset(&in, 0, sizeof(in));
 	memcpy(in.bytes, "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02", 12);
+	if (type == 0x86dd)
+		memset(in.bytes, 0, 6); /* for the host: the link is lo, which has no address */
 	in.bytes[12] = (uint8_t)(type >> 8);
 	in.bytes[13] = (uint8_t)type;
 	return in.bytes + 14;
@@ -865,7 +867,7 @@ static void forward_is_asked_again(void **state)
 	assert_left_alone(run_program(translate->progs.passed_forward));
 	assert_fast(IPPROTO_UDP, 0, 10);
 	assert_int_equal(bpf_map_lookup_elem(flows6, &key, &flow), 0);
-	flow.passes_until_ns = flow.seen_ns;
+	flow.passed_ns = 0;
 	put(translate->maps.flows6, &key, &flow);
 	assert_to_ipv4(IPPROTO_UDP, 0, 10);
 	assert_to_ipv4(IPPROTO_UDP, 0, 10);
@@ -876,6 +878,8 @@ static void forward_is_asked_again(void **state)
 
 static void others_do_not_open_the_fast_path(void **state)
 {
+	struct flow6_key key = key_of(IPPROTO_UDP);
+	struct flow6 flow;
 	struct iphdr *ip;
 
 	(void)state;
@@ -895,6 +899,44 @@ static void others_do_not_open_the_fast_path(void **state)
 	for (in.length = 14 + 20; in.length < 14 + 20 + 4; in.length++)
 		assert_left_alone(run_program(translate->progs.passed_forward));
 	assert_to_ipv4(IPPROTO_UDP, 0, 10);
+	/* a container that the rule had before, as the entry of its answers is still there */
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(translate->maps.flows6), &key, &flow), 0);
+	flow.target = in4("172.17.0.3");
+	put(translate->maps.flows6, &key, &flow);
+	write_passed(IPPROTO_UDP);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(translate->maps.flows6), &key, &flow), 0);
+	assert_int_equal(flow.passed_ns, 0);
+}
+
+/* FORWARD may have another opinion of clients that come by another link. */
+static void the_fast_path_is_of_one_link(void **state)
+{
+	(void)state;
+	begin_flow(IPPROTO_UDP);
+	ingress = UPLINK + 1;
+	write_passed(IPPROTO_UDP);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	assert_to_ipv4(IPPROTO_UDP, 0, 10);
+	ingress = UPLINK;
+	write_passed(IPPROTO_UDP);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	assert_fast(IPPROTO_UDP, 0, 10);
+}
+
+/* As where somebody captures at the link, or it is flooded. */
+static void packets_for_others_are_left_alone(void **state)
+{
+	(void)state;
+	begin_flow(IPPROTO_UDP);
+	write_passed(IPPROTO_UDP);
+	assert_left_alone(run_program(translate->progs.passed_forward));
+	write_ipv6(IPPROTO_UDP, 40000, 8080, 0, 10);
+	in.bytes[5] = 77;
+	assert_left_alone(run_program(translate->progs.uplink_ether));
+	memset(in.bytes, 0xff, 6);
+	assert_left_alone(run_program(translate->progs.uplink_ether));
+	assert_int_equal(counted(TRANSLATED_FAST), 0);
 }
 
 /* The stack says so to the client. */
@@ -1171,6 +1213,8 @@ int main(void)
 		LOADED(what_has_passed_forward_opens_the_fast_path),
 		LOADED(forward_is_asked_again),
 		LOADED(others_do_not_open_the_fast_path),
+		LOADED(the_fast_path_is_of_one_link),
+		LOADED(packets_for_others_are_left_alone),
 		LOADED(what_cannot_be_sent_on_is_not_fast),
 		LOADED(the_last_hop_is_told),
 		LOADED(errors_of_clients_reach_the_container),
