@@ -93,22 +93,22 @@ INLINE int to_container(struct __sk_buff *skb, __u32 network, struct seen6 *seen
 			const struct flow6 *flow)
 {
 	__u32 adjust = flow->adjust_fast, link = flow->link;
-	struct ethhdr ethernet = { .h_proto = bpf_htons(ETH_P_IP) };
-	struct ipv4_begin begin;
+	struct ipv4_frame frame = { .ethernet = { .h_proto = bpf_htons(ETH_P_IP) } };
 
 	seen->hop_limit--;
-	make_ipv4(skb, seen, pseudo_of(flow->transit), flow->target, flow->target_port, &begin);
-	__builtin_memcpy(ethernet.h_dest, flow->destination, ETH_ALEN);
-	__builtin_memcpy(ethernet.h_source, flow->source, ETH_ALEN);
+	make_ipv4(skb, seen, pseudo_of(flow->transit), flow->target, flow->target_port,
+		  &frame.begin);
+	__builtin_memcpy(frame.ethernet.h_dest, flow->destination, ETH_ALEN);
+	__builtin_memcpy(frame.ethernet.h_source, flow->source, ETH_ALEN);
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0) < 0 ||
-	    (network == 0 && bpf_skb_change_head(skb, sizeof(ethernet), 0) < 0)) {
+	    (network == 0 && bpf_skb_change_head(skb, sizeof(frame.ethernet), 0) < 0)) {
 		count(DROPPED_FAILED);
 		return TC_ACT_SHOT;
 	}
-	bpf_skb_store_bytes(skb, 0, &ethernet, sizeof(ethernet), 0);
-	store_ipv4(skb, sizeof(ethernet), &begin);
-	adjust_checksum(skb, sizeof(ethernet) + sizeof(begin.ip), seen->key.protocol, adjust,
-			seen->key.host_port, begin.ports.destination);
+	store_ipv4(skb, 0, &frame.ethernet, sizeof(frame.ethernet) + sizeof(frame.begin),
+		   &seen->key.client, &seen->key.host);
+	adjust_checksum(skb, sizeof(frame.ethernet) + sizeof(frame.begin.ip), seen->key.protocol,
+			adjust, seen->key.host_port, frame.begin.ports.destination);
 	count(TRANSLATED_FROM_CLIENT);
 	count(TRANSLATED_FAST);
 	skb->mark = 0;

@@ -203,17 +203,22 @@ INLINE int to_ipv4(struct __sk_buff *skb, __u32 network, const struct seen6 *see
 {
 	const __u32 transport = network + sizeof(struct iphdr);
 	__u32 adjust = flow->adjust;
-	struct ipv4_begin begin;
+	struct ipv4_frame frame = { .ethernet = { .h_proto = bpf_htons(ETH_P_IP) } };
 
-	make_ipv4(skb, seen, flow->transit, flow->aim, flow->target_port, &begin);
+	make_ipv4(skb, seen, flow->transit, flow->aim, flow->target_port, &frame.begin);
 	if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0) < 0) {
 		count(DROPPED_FAILED);
 		return TC_ACT_SHOT;
 	}
-	set_ethertype(skb, network);
-	store_ipv4(skb, network, &begin);
+	if (network > 0)
+		store_ipv4(skb, network - sizeof(frame.ethernet.h_proto), &frame.ethernet.h_proto,
+			   sizeof(frame.ethernet.h_proto) + sizeof(frame.begin), &seen->key.client,
+			   &seen->key.host);
+	else
+		store_ipv4(skb, 0, &frame.begin, sizeof(frame.begin), &seen->key.client,
+			   &seen->key.host);
 	adjust_checksum(skb, transport, seen->key.protocol, adjust, seen->key.host_port,
-			begin.ports.destination);
+			frame.begin.ports.destination);
 	skb->mark = TRANSIT_MARK;
 	skb->tc_index = asks_forward;
 	count(TRANSLATED_FROM_CLIENT);

@@ -51,6 +51,12 @@ struct ipv6_begin {
 };
 
 /* The first two bytes are not of it: they align what is behind, which is else written byte by byte. */
+struct ipv4_frame {
+	__u8 unused[2];
+	struct ethhdr ethernet;
+	struct ipv4_begin begin;
+};
+
 struct ipv6_frame {
 	__u8 unused[2];
 	struct ethhdr ethernet;
@@ -139,14 +145,18 @@ INLINE void adjust_checksum(struct __sk_buff *skb, __u32 transport, __u8 protoco
 }
 
 /*
- * Of the sum that a card may have made of a packet (CHECKSUM_COMPLETE), what the ports change is
- * no part: it is in the checksum, too.
+ * Replaces what bpf_skb_change_proto() has left of a header of IPv6: the last word of its source, and
+ * its destination. These are in the sum that a card may have made (CHECKSUM_COMPLETE), and have to go
+ * from there. Nothing has to come: a header of IPv4 adds up to nothing, what the ports change is in
+ * the checksum behind them, too, and the header of Ethernet is no part of that sum.
  */
-INLINE void store_ipv4(struct __sk_buff *skb, __u32 network, const struct ipv4_begin *begin)
+INLINE void store_ipv4(struct __sk_buff *skb, __u32 at, const void *bytes, __u32 length,
+		       const struct in6_addr *source, const struct in6_addr *destination)
 {
-	bpf_skb_store_bytes(skb, network, &begin->ip, sizeof(begin->ip), BPF_F_RECOMPUTE_CSUM);
-	bpf_skb_store_bytes(skb, network + sizeof(begin->ip), &begin->ports, sizeof(begin->ports),
-			    0);
+	__u64 left = (__u64)source->in6_u.u6_addr32[3] + sum_in6(destination);
+
+	bpf_skb_store_bytes(skb, at, bytes, length, 0);
+	bpf_csum_update(skb, ~sum_fold(left));
 }
 
 #endif

@@ -27,6 +27,7 @@
 #define PSEUDO "240.1.2.3"
 #define TRANSIT "248.1.2.3"
 #define UPLINK 1 /* lo, which every namespace has */
+#define RECHECK_NS (UINT64_C(3600) * 1000000000)
 
 static struct translate *translate;
 
@@ -161,6 +162,9 @@ static struct iphdr *write_ipv4(uint8_t protocol, uint16_t from, uint16_t to, ui
 /* By which link a packet has come in, of those that go out; 0: it is this host's own. */
 static uint32_t ingress = UPLINK;
 
+/* BPF_F_TEST_SKB_CHECKSUM_COMPLETE, for which the kernel looks at the sum afterwards, or 0. */
+static uint32_t run_flags;
+
 static int run_program(const struct bpf_program *program)
 {
 	struct __sk_buff context = { .ifindex = UPLINK, .ingress_ifindex = ingress };
@@ -171,6 +175,7 @@ static int run_program(const struct bpf_program *program)
 					     .data_size_out = sizeof(out.bytes),
 					     .ctx_in = &context,
 					     .ctx_size_in = sizeof(context),
+					     .flags = run_flags,
 					     .repeat = 1 };
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(program), &options), 0);
@@ -246,7 +251,7 @@ static int setup(void **state)
 	translate->rodata->transit = in4("248.0.0.0");
 	translate->rodata->inside_ifindex = 77;
 	translate->rodata->mtu_inside = 1480;
-	translate->rodata->recheck_ns = UINT64_C(3600) * 1000000000;
+	translate->rodata->recheck_ns = RECHECK_NS;
 	ingress = UPLINK;
 	if (translate__load(translate) != 0)
 		return -1;
@@ -867,7 +872,7 @@ static void forward_is_asked_again(void **state)
 	assert_left_alone(run_program(translate->progs.passed_forward));
 	assert_fast(IPPROTO_UDP, 0, 10);
 	assert_int_equal(bpf_map_lookup_elem(flows6, &key, &flow), 0);
-	flow.passed_ns = 0;
+	flow.passed_ns = flow.seen_ns - RECHECK_NS;
 	put(translate->maps.flows6, &key, &flow);
 	assert_to_ipv4(IPPROTO_UDP, 0, 10);
 	assert_to_ipv4(IPPROTO_UDP, 0, 10);
@@ -922,6 +927,42 @@ static void the_fast_path_is_of_one_link(void **state)
 	write_passed(IPPROTO_UDP);
 	assert_left_alone(run_program(translate->progs.passed_forward));
 	assert_fast(IPPROTO_UDP, 0, 10);
+}
+
+static bool can_test_sums(void)
+{
+	struct bpf_test_run_opts options = { .sz = sizeof(options),
+					     .data_in = in.bytes,
+					     .flags = BPF_F_TEST_SKB_CHECKSUM_COMPLETE,
+					     .repeat = 1 };
+
+	write_ipv6(IPPROTO_UDP, 40000, 9, 0, 10);
+	options.data_size_in = (uint32_t)in.length;
+	return bpf_prog_test_run_opts(bpf_program__fd(translate->progs.uplink_ether), &options) ==
+	       0;
+}
+
+/* The sum of all behind the header of Ethernet, with which the packet goes on to the container. */
+static void sums_that_a_card_has_made_stay_right(void **state)
+{
+	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
+
+	(void)state;
+	if (!can_test_sums()) {
+		print_message("this kernel cannot test it\n");
+		skip();
+	}
+	for (size_t i = 0; i < COUNT_OF(protocols); i++) {
+		begin_flow(protocols[i]);
+		run_flags = BPF_F_TEST_SKB_CHECKSUM_COMPLETE;
+		assert_to_ipv4(protocols[i], TH_ACK, 77);
+		run_flags = 0;
+		write_passed(protocols[i]);
+		assert_left_alone(run_program(translate->progs.passed_forward));
+		run_flags = BPF_F_TEST_SKB_CHECKSUM_COMPLETE;
+		assert_fast(protocols[i], TH_ACK, 77);
+		run_flags = 0;
+	}
 }
 
 /* As where somebody captures at the link, or it is flooded. */
@@ -1215,6 +1256,7 @@ int main(void)
 		LOADED(others_do_not_open_the_fast_path),
 		LOADED(the_fast_path_is_of_one_link),
 		LOADED(packets_for_others_are_left_alone),
+		LOADED(sums_that_a_card_has_made_stay_right),
 		LOADED(what_cannot_be_sent_on_is_not_fast),
 		LOADED(the_last_hop_is_told),
 		LOADED(errors_of_clients_reach_the_container),
