@@ -84,10 +84,13 @@ static int decode(struct config *config, const json_t *root, struct error *err)
 	struct strict daemon = strict_member(&document, "daemon");
 	struct strict settings = strict_member(&document, "settings");
 	struct strict rules = strict_member(&document, "rules");
+	struct error model;
 	int r = strict_object(&document, keys, err);
 
 	if (r == 0)
 		r = decode_settings(&daemon, set_daemon, &config->daemon, err);
+	if (r == 0 && daemon_settings_check(&config->daemon, &model) < 0)
+		r = strict_error(&daemon, err, -EINVAL, "%s", model.text);
 	if (r == 0)
 		r = decode_settings(&settings, set_common, &config->settings, err);
 	if (r == 0 && rules.value)

@@ -145,7 +145,7 @@ static void add_kernel(struct control *control, struct ports_shown *shown)
 		if (kernel_path_describe(control->kernel_path, &port->rule, &port->by_kernel))
 			relay_counts_add(&port->counts, &port->by_kernel.counts);
 		else
-			error_set(&port->by_kernel.obstacle, -EAGAIN, "it is being set up");
+			error_set(&port->by_kernel.obstacle, -EAGAIN, PATH_NOT_KNOWN);
 	}
 }
 

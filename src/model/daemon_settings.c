@@ -233,6 +233,42 @@ int daemon_settings_set(struct daemon_settings *settings, const char *key, const
 	return -ENOENT;
 }
 
+/* Of TCP and UDP to a container with IPv4, as nearly all are. */
+int daemon_settings_drop_in_identity(const struct daemon_settings *settings, struct identity *ret,
+				     struct error *err)
+{
+	const struct address container = { .family = AF_INET };
+	int r;
+
+	*ret = (struct identity){ .kinds = 0 };
+	r = identity_set(ret, "identity", settings->drop_in_identity, err);
+	if (r == 0)
+		r = identity_set(ret, "path", settings->drop_in_path, err);
+	if (r == 0 && identity_check(ret, PROTOCOL_TCP, &container, err) < 0)
+		r = error_prefix(err, "drop_in_identity, drop_in_path");
+	return r;
+}
+
+/* The usual one is not for every pool, and nobody may want it. */
+static int check_transit(const struct daemon_settings *settings, struct error *err)
+{
+	struct prefix pool, network, ignored;
+
+	if (strcmp(settings->pseudo_transit, PSEUDO_TRANSIT) == 0 ||
+	    pseudo_parse_pool(settings->pseudo_pool, &pool, err) < 0 ||
+	    pseudo_parse_transit(settings->pseudo_transit, &network, err) < 0)
+		return 0;
+	return pseudo_transit_of(&pool, &network, &ignored, err);
+}
+
+int daemon_settings_check(const struct daemon_settings *settings, struct error *err)
+{
+	struct identity ignored;
+	int r = check_transit(settings, err);
+
+	return r < 0 ? r : daemon_settings_drop_in_identity(settings, &ignored, err);
+}
+
 bool daemon_settings_equal(const struct daemon_settings *a, const struct daemon_settings *b)
 {
 	bool equal = true;

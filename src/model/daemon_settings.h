@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "model/identity.h"
 
 enum access_log_format {
 	ACCESS_LOG_TEXT,
@@ -34,6 +35,13 @@ void daemon_settings_init(struct daemon_settings *settings);
  */
 int daemon_settings_set(struct daemon_settings *settings, const char *key, const char *text,
 			struct error *err);
+
+/* What ports have that drop-ins hand over. Returns 0, or -EINVAL where the two do not go together. */
+int daemon_settings_drop_in_identity(const struct daemon_settings *settings, struct identity *ret,
+				     struct error *err);
+
+/* Whether those go together that belong together. Returns 0, or -EINVAL with a sentence. */
+int daemon_settings_check(const struct daemon_settings *settings, struct error *err);
 
 bool daemon_settings_equal(const struct daemon_settings *a, const struct daemon_settings *b);
 

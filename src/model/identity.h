@@ -47,6 +47,9 @@ enum identity_http_other {
 	HTTP_OTHER_PASS,
 };
 
+/* Why the relay carries a rule of which is not known yet whether the kernel can. */
+#define PATH_NOT_KNOWN "it is being set up"
+
 /* Of identity.path. */
 enum identity_path {
 	PATH_RELAY,

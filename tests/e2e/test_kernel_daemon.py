@@ -19,6 +19,7 @@ from lab.backend import TcpBackend, UdpBackend, exchange, read_all, tell_peer
 from lab.daemon import ApiError
 from lab.kernel_path import filters_of, of_ours, set_forwarding
 from lab.netns import CLIENT_IP6, HOST_IP6
+from lab.publish import FAIRLEAD
 from lab.site import BOX, NEIGHBOUR_IP6, Site, SiteDaemon
 from lab.transfer import check_transfer
 from lab.wait import wait_until
@@ -409,3 +410,21 @@ def test_the_identity_has_to_be_pseudo_ipv4(start: Start) -> None:
     with pytest.raises(ApiError, match="path: kernel shows clients by their addresses alone"):
         daemon.publish("8080:80", "http", path="kernel")
     assert json.loads(daemon.fairlead("ls", "--json")) == []
+
+
+def test_who_publishes_is_told_who_carries(site: Site, start: Start) -> None:
+    daemon = start()
+
+    def say(port: int) -> str:
+        words = [FAIRLEAD, "publish", "-d", "--socket", daemon.socket, "-p", f"{port}:80"]
+        words += ["--identity", "pseudo-ipv4", "--path", "kernel", BOX]
+        done = subprocess.run([*site.host.enter, *words], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0 and done.stdout.count("Listening on") == 2
+        return done.stderr
+
+    assert say(8080) == ""
+    set_forwarding(site, 0)
+    assert say(8081) == (
+        "[::]:8081/tcp is carried by the relay: the kernel path needs this host to forward IPv4: "
+        "set net.ipv4.ip_forward=1 with sysctl(8)\n"
+    )

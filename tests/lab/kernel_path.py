@@ -37,4 +37,4 @@ def of_ours(site: Site) -> list[str]:
 def is_by_kernel_alone(summary: list[str]) -> bool:
     """What publish says at its end: the relay has carried nothing, and the kernel something."""
     by_relay = [line for line in summary if " by the kernel: " not in line]
-    return bool(re.match(r"\d ports? carried nothing", by_relay[-1])) and summary != by_relay
+    return not any(line.startswith("PUBLISHED") for line in by_relay) and summary != by_relay

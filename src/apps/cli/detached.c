@@ -4,9 +4,14 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "apps/cli/client.h"
 #include "apps/cli/fields.h"
+
+#define LOOKS_MAX 20
+#define LOOK_AGAIN_US 100000
 
 static void print_published(const json_t *rules)
 {
@@ -35,6 +40,52 @@ static json_t *encode(const struct publish_options *options, size_t i)
 	return rule;
 }
 
+/* Whether it is known by now who carries a port, which is found out a moment after it was published. */
+static bool is_considered(const json_t *rule)
+{
+	return strcmp(field_text(rule, "carried_why"), PATH_NOT_KNOWN) != 0;
+}
+
+/* The rule as it is now. The caller gives it back; NULL where it has gone, or cannot be had. */
+static json_t *look(const char *id)
+{
+	json_t *answer, *rules, *rule, *found = NULL;
+	struct error err;
+	size_t i;
+
+	if (client_request("GET", "/v1/rules", NULL, &answer, &err) != 0)
+		return NULL;
+	rules = json_object_get(answer, "rules");
+	json_array_foreach(rules, i, rule)
+	{
+		if (strcmp(field_text(rule, "id"), id) == 0)
+			found = json_incref(rule);
+	}
+	json_decref(answer);
+	return found;
+}
+
+/* Where the relay carries what was to be the kernel's, its user is told why. */
+static void tell_who_carries(const json_t *published)
+{
+	size_t i;
+	json_t *rule;
+
+	json_array_foreach(published, i, rule)
+	{
+		json_t *now = look(field_text(rule, "id"));
+
+		for (int tries = 0; now && !is_considered(now) && tries < LOOKS_MAX; tries++) {
+			usleep(LOOK_AGAIN_US);
+			json_decref(now);
+			now = look(field_text(rule, "id"));
+		}
+		if (now)
+			fields_rules_note(stderr, now);
+		json_decref(now);
+	}
+}
+
 int publish_detached(const struct publish_options *options)
 {
 	json_t *body = json_array(), *answer;
@@ -48,6 +99,8 @@ int publish_detached(const struct publish_options *options)
 	if (r != 0)
 		return client_failed("publish", &err, r);
 	print_published(json_object_get(answer, "rules"));
+	if (options->identity.path != PATH_RELAY)
+		tell_who_carries(json_object_get(answer, "rules"));
 	json_decref(answer);
 	return EXIT_SUCCESS;
 }

@@ -13,6 +13,7 @@
 #include "apps/cli/doctor.h"
 #include "identity/identities.h"
 #include "identity/pool_route.h"
+#include "identity/pseudo_map.h"
 #include "kernel/carrier.h"
 #include "kernel/obstacles.h"
 #include "kernel/pins.h"
@@ -99,6 +100,16 @@ static void tell_attempt(struct doctor *doctor, const char *what, int (*attempt)
 		doctor_find(doctor, FINDING_BAD, "%s: %s", what, err.text);
 }
 
+/* They are this host's while somebody needs them. */
+static bool is_pool_here(const struct prefix *pool)
+{
+	struct address address;
+	struct pool_way way;
+
+	pool_probe_address(pool, &address);
+	return pool_route_find_way(&address, &way) == 0 && way.is_local;
+}
+
 static void look_at_container(struct doctor *doctor)
 {
 	struct pseudo_settings settings;
@@ -119,12 +130,20 @@ static void look_at_container(struct doctor *doctor)
 		doctor_find(doctor, FINDING_BAD, "%s", err.text);
 		break;
 	default:
-		doctor_find(doctor, FINDING_NOTE,
-			    "%s: whether it answers to such addresses could not be found out%s",
-			    text,
-			    pool_route_check_free(&settings.pool, &err) == 0
-				    ? ", as they are this host's only while a daemon needs them"
-				    : "");
+		if (doctor->container->family != AF_INET)
+			doctor_find(doctor, FINDING_BAD,
+				    "%s has IPv6, and such addresses are for containers with IPv4",
+				    text);
+		else if (is_pool_here(&settings.pool))
+			doctor_find(doctor, FINDING_NOTE,
+				    "%s does not answer: is there such a container? It may be one "
+				    "that does not answer to ping(8)",
+				    text);
+		else
+			doctor_find(doctor, FINDING_NOTE,
+				    "%s: whether it answers to such addresses can be found out "
+				    "while a rule has identity pseudo-ipv4",
+				    text);
 	}
 	identities_fini(&identities);
 }

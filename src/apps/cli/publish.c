@@ -258,20 +258,26 @@ static int start_kernel_path(struct error *err)
 	return check_kernel_rules(err);
 }
 
-/* What was carried without the relay, which has counted nothing of it. */
+/* Without the relay, which has counted nothing of it. */
+static bool is_carried_by_kernel(const struct published_port *port)
+{
+	struct kernel_path_state state;
+
+	return publish.has_kernel_path &&
+	       kernel_path_describe(&publish.kernel_path, &port->rule, &state) &&
+	       state.counts.sessions > 0;
+}
+
 static void print_kernel_summary(void)
 {
-	if (publish.has_kernel_path)
-		kernel_path_refresh(&publish.kernel_path);
 	for (struct published_port *port = publisher_next(&publish.publisher, NULL); port;
 	     port = publisher_next(&publish.publisher, port)) {
 		char name[RULE_TEXT_MAX], in[TEXT_SIZE_MAX], out[TEXT_SIZE_MAX];
 		struct kernel_path_state state;
 
-		if (!publish.has_kernel_path ||
-		    !kernel_path_describe(&publish.kernel_path, &port->rule, &state) ||
-		    state.counts.sessions == 0)
+		if (!is_carried_by_kernel(port))
 			continue;
+		(void)kernel_path_describe(&publish.kernel_path, &port->rule, &state);
 		printf("%s by the kernel: %" PRIu64 " session%s, %s in, %s out\n",
 		       rule_format(&port->rule, name), state.counts.sessions,
 		       plural(state.counts.sessions), text_format_size(state.counts.in_bytes, in),
@@ -345,7 +351,9 @@ int command_publish(int argc, char **argv)
 	}
 	workers_drop_withdrawn(&publish.publisher.workers, true);
 	printf("\n");
-	summary_print(stdout, &publish.publisher);
+	if (publish.has_kernel_path)
+		kernel_path_refresh(&publish.kernel_path);
+	summary_print(stdout, &publish.publisher, is_carried_by_kernel);
 	print_kernel_summary();
 	publisher_fini(&publish.publisher);
 	end();

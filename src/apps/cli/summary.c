@@ -94,7 +94,8 @@ static void print_port(FILE *out, const struct published_port *port, const struc
 	(void)fputc('\n', out);
 }
 
-void summary_print(FILE *out, const struct publisher *publisher)
+void summary_print(FILE *out, const struct publisher *publisher,
+		   bool (*is_carried_otherwise)(const struct published_port *port))
 {
 	struct widths widths = { .name = sizeof("PUBLISHED") - 1,
 				 .container = sizeof("CONTAINER") - 1 };
@@ -106,7 +107,7 @@ void summary_print(FILE *out, const struct publisher *publisher)
 			used++;
 			widen(&widths, port);
 		} else {
-			unused++;
+			unused += !is_carried_otherwise || !is_carried_otherwise(port);
 		}
 	}
 	if (used > 0)

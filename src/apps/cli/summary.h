@@ -3,6 +3,7 @@
 #ifndef FAIRLEAD_APPS_CLI_SUMMARY_H
 #define FAIRLEAD_APPS_CLI_SUMMARY_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "publish/publisher.h"
@@ -10,7 +11,11 @@
 /* "s", unless there is one. */
 const char *plural(uint64_t number);
 
-/* One line for each port that had a session, and how many had none. Sessions must have ended. */
-void summary_print(FILE *out, const struct publisher *publisher);
+/*
+ * One line for each port that had a session, and how many had none, but for those that somebody else
+ * has carried: NULL stands for nobody. Sessions must have ended.
+ */
+void summary_print(FILE *out, const struct publisher *publisher,
+		   bool (*is_carried_otherwise)(const struct published_port *port));
 
 #endif

@@ -415,22 +415,6 @@ static int start_status(struct error *err)
 	return self.status ? 0 : err->code;
 }
 
-/* Of ports of TCP and UDP to a container with IPv4, as nearly all are. */
-static int read_drop_in_identity(struct identity *ret, struct error *err)
-{
-	const struct daemon_settings *settings = &self.control.config.daemon;
-	const struct address container = { .family = AF_INET };
-	int r;
-
-	*ret = (struct identity){ .kinds = 0 };
-	r = identity_set(ret, "identity", settings->drop_in_identity, err);
-	if (r == 0)
-		r = identity_set(ret, "path", settings->drop_in_path, err);
-	if (r == 0 && identity_check(ret, PROTOCOL_TCP, &container, err) < 0)
-		r = error_prefix(err, "drop_in_identity, drop_in_path");
-	return r;
-}
-
 static int start_drop_ins(struct error *err)
 {
 	const struct daemon_settings *settings = &self.control.config.daemon;
@@ -444,7 +428,7 @@ static int start_drop_ins(struct error *err)
 		fd = unix_socket_listen(path, SOCK_SEQPACKET, 0600, (gid_t)-1, err);
 	if (fd < 0)
 		return fd;
-	r = read_drop_in_identity(&identity, err);
+	r = daemon_settings_drop_in_identity(settings, &identity, err);
 	if (r == 0)
 		r = identities_prepare(&self.identities, &identity, err);
 	if (r < 0)

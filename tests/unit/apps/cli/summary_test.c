@@ -42,7 +42,7 @@ static void assert_printed(const char *expected)
 	FILE *out = open_memstream(&text, &length);
 
 	assert_non_null(out);
-	summary_print(out, &publisher);
+	summary_print(out, &publisher, NULL);
 	fclose(out);
 	assert_string_equal(text, expected);
 	free(text);
