@@ -232,6 +232,25 @@ def test_the_longest_addresses_fit_80_columns(tmp_path: Path) -> None:
     assert lines[1].startswith(session["client"])
 
 
+@pytest.mark.parametrize(
+    ("width", "head"),
+    [
+        (150, "ID NAME PORT CONTAINER IDENTITY ORIGIN STATE SESSIONS IN OUT PATH"),
+        (115, "ID NAME PORT CONTAINER IDENTITY SESSIONS IN OUT PATH"),
+        (90, "NAME PORT CONTAINER IDENTITY SESSIONS PATH"),
+        (80, "NAME PORT CONTAINER SESSIONS PATH"),
+        (60, "PORT CONTAINER SESSIONS PATH"),
+    ],
+)
+def test_columns_of_rules_go_one_by_one(tmp_path: Path, width: int, head: str) -> None:
+    rule = {"id": "c170ae0380a5", "name": "web", "host": "127.0.0.1:30000", "protocol": "tcp"}
+    rule |= {"container": "172.31.109.112:8081", "identity": "pseudo-ipv4", "origin": "api"}
+    rule |= {"state": "listening", "carried_by": "relay", "counters": {"open": 7}}
+    with answers(tmp_path / "api.sock", 200, {"rules": [rule]}) as path:
+        lines = on_terminal(path, width, "ls", NO_COLOR="1").splitlines()
+    assert lines[0].split() == head.split()
+
+
 def test_colours_are_for_terminals_alone(daemon: Daemon) -> None:
     assert "\033[" in on_terminal(daemon, 80, "ls")
     assert "\033[" not in on_terminal(daemon, 80, "ls", NO_COLOR="1")

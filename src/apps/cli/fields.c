@@ -62,10 +62,10 @@ void field_print_json(const json_t *answer)
 void fields_rules_init(struct table *table)
 {
 	static const struct table_column columns[] = {
-		{ "ID", 4, false },	   { "NAME", 3, false },     { "PORT", 0, false },
-		{ "CONTAINER", 1, false }, { "IDENTITY", 2, false }, { "ORIGIN", 6, false },
-		{ "STATE", 5, false },	   { "SESSIONS", 2, true },  { "IN", 2, true },
-		{ "OUT", 2, true },	   { "PATH", 2, false },
+		{ "ID", 7, false },	   { "NAME", 4, false },     { "PORT", 0, false },
+		{ "CONTAINER", 1, false }, { "IDENTITY", 5, false }, { "ORIGIN", 9, false },
+		{ "STATE", 8, false },	   { "SESSIONS", 2, true },  { "IN", 6, true },
+		{ "OUT", 6, true },	   { "PATH", 3, false },
 	};
 
 	table_init(table, columns, sizeof(columns) / sizeof(columns[0]));
