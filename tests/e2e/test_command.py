@@ -287,7 +287,7 @@ def test_unpublish_of_what_is_not_there_or_somebody_elses(daemon: Daemon) -> Non
     done = run(daemon, "unpublish", "dns")
     assert done.returncode == 1
     assert "is in the configuration file: change it there, and reload" in done.stderr
-    assert run(daemon, "unpublish", "--drain", "soon", "dns").returncode == 1
+    assert run(daemon, "unpublish", "--drain", "soon", "dns").returncode == 2
 
 
 def test_unpublish_does_not_take_a_dash_for_rules_without_a_name(daemon: Daemon) -> None:
@@ -459,15 +459,15 @@ def test_an_unknown_flag(daemon: Daemon, command: str, flag: str) -> None:
         (["disconnect", "first"], 2, "'first' is no number of a session"),
         (["top", "-d", "never"], 2, "'never' is no number of seconds from 0.1 to 3600"),
         (["top"], 2, "it needs a terminal; fairlead sessions does not"),
-        (["sessions", "--state", "dead"], 1, "state=dead is none of connecting, open"),
-        (["sessions", "--client", "here"], 1, "client=here is neither an IP address"),
-        (["sessions", "--limit", "many"], 1, "limit=many is not a number"),
-        (["events", "--type", "war"], 1, "type=war is none of rule, daemon"),
+        (["sessions", "--state", "dead"], 2, "state=dead is none of connecting, open"),
+        (["sessions", "--client", "here"], 2, "client=here is neither an IP address"),
+        (["sessions", "--limit", "many"], 2, "limit=many is not a number"),
+        (["events", "--type", "war"], 2, "type=war is none of rule, daemon"),
         (["publish", "-p", "9000:90", "--name", "x", "172.17.0.2"], 2, "and needs -d"),
         (["publish", "-p", "9000:90", "--socket", "/x", "172.17.0.2"], 2, "and needs -d"),
         (["publish", "-d", "172.17.0.2"], 2, "nothing to publish"),
-        (["publish", "-d", "-p", "9000:90", "--name", "<b>", "172.17.0.2"], 1, "the name '<b>'"),
-        (["publish", "-d", "-p", "9000-9009:90", "172.17.0.2"], 1, "name one"),
+        (["publish", "-d", "-p", "9000:90", "--name", "<b>", "172.17.0.2"], 2, "the name '<b>'"),
+        (["publish", "-d", "-p", "9000-9009:90", "172.17.0.2"], 2, "name one"),
     ],
 )
 def test_wrong_arguments(daemon: Daemon, words: list[str], status: int, said: str) -> None:

@@ -119,18 +119,29 @@ static int unreachable(CURL *curl, CURLcode code, struct error *err)
 	return EXIT_UNREACHABLE;
 }
 
+/* Without the place of a rule among those that were sent, which nobody has written: "[0]: " */
+static const char *without_place(const char *message)
+{
+	size_t digits = message[0] == '[' ? strspn(message + 1, "0123456789") : 0;
+	const char *rest = message + 1 + digits;
+
+	if (digits > 0 && (strncmp(rest, "]: ", 3) == 0))
+		return rest + 3;
+	return digits > 0 && strncmp(rest, "].", 2) == 0 ? rest + 2 : message;
+}
+
 /* The daemon's own sentence. */
 static int refused(long status, const char *text, struct error *err)
 {
 	json_t *answer = json_loads(text ? text : "", 0, NULL);
 	const char *message = json_string_value(json_object_get(answer, "message"));
 
-	(void)error_set(err, -EIO, "%.240s", message ? message : "");
+	(void)error_set(err, -EIO, "%.240s", message ? without_place(message) : "");
 	if (!message)
 		(void)error_set(err, -EIO, "the daemon answered with status %ld and no reason",
 				status);
 	json_decref(answer);
-	return EXIT_FAILURE;
+	return status == 400 ? EXIT_USAGE : EXIT_FAILURE;
 }
 
 static CURL *open_request(const char *method, const char *path)

@@ -3,8 +3,8 @@
  * Requests to the daemon: HTTP over its unix socket, by libcurl.
  *
  * Each function returns 0, or the exit code with which the command is to end: EXIT_FAILURE where the
- * daemon has refused, EXIT_UNREACHABLE where there is none, or no permission. The sentence for it is
- * in *err.
+ * daemon has refused, EXIT_USAGE where it has not understood, EXIT_UNREACHABLE where there is none, or
+ * no permission. The sentence for it is in *err.
  */
 #ifndef FAIRLEAD_APPS_CLI_CLIENT_H
 #define FAIRLEAD_APPS_CLI_CLIENT_H

@@ -135,7 +135,8 @@ int command_reload(int argc, char **argv)
 		return r;
 	r = client_request("POST", "/v1/reload", NULL, &done, &err);
 	if (r != 0)
-		return client_failed("reload", &err, r);
+		/* what is wrong is the file, and not the command line */
+		return client_failed("reload", &err, r == EXIT_USAGE ? EXIT_FAILURE : r);
 	if (as_json)
 		field_print_json(done);
 	else

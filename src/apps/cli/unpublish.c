@@ -76,6 +76,8 @@ static int unpublish(const json_t *rules, const char *wanted)
 		r = remove_rule(rule, &err);
 		if (r != 0)
 			result = client_failed("unpublish", &err, r);
+		if (r == EXIT_USAGE)
+			break; /* it would be said of each */
 	}
 	if (found > 0)
 		return result;
