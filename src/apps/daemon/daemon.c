@@ -476,8 +476,10 @@ int daemon_start(const char *config_path, struct error *err)
 		return r;
 	endpoints_init(&self.endpoints, &self.control);
 	r = publish(err);
-	if (r == 0)
+	if (r == 0) {
+		recall_clients();
 		r = start_api(err);
+	}
 	if (r == 0)
 		r = start_status(err);
 	if (r == 0)
@@ -486,7 +488,6 @@ int daemon_start(const char *config_path, struct error *err)
 		r = start_identity_watch(err);
 	if (r < 0)
 		return r;
-	recall_clients();
 	systemd_drop_rest(&self.systemd);
 	systemd_ready("serving");
 	log_write(LOG_LEVEL_NOTICE, "serving %zu rules; the API is at %s", self.rules.count,
