@@ -193,6 +193,7 @@ class Lab:
         # Connections are opened faster than ports come back from TIME_WAIT.
         set_sysctl(self.client, "net/ipv4/ip_local_port_range", "1024 65535")
         set_sysctl(self.client, "net/ipv4/tcp_tw_reuse", "1")
+        set_sysctl(self.host, "net/ipv4/tcp_tw_reuse", "1")
         set_sysctl(self.host, "net/ipv4/ip_forward", "1")
         self._start_backend()
 
