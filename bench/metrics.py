@@ -39,7 +39,7 @@ METRICS: dict[str, Metric] = {
     "http.p99_us": Metric("HTTP keep-alive: p99", "us"),
     "http.cpu_s_100k": Metric("HTTP keep-alive: proxy CPU", "s/100,000"),
     "quota-http.requests_s": Metric(
-        "HTTP keep-alive, a quarter of a processor for the proxy", "requests/s", True
+        "HTTP keep-alive, a quarter of a processor", "requests/s", True
     ),
     "flows-http.requests_s": Metric("HTTP keep-alive, 100,000 UDP flows open", "requests/s", True),
     "flows-http.p99_us": Metric("HTTP keep-alive, 100,000 UDP flows open: p99", "us"),

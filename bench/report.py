@@ -162,7 +162,7 @@ def ratio_text(value: Spread) -> str:
     return f"{value.median:.2f} ({value.least:.2f}-{value.most:.2f})"
 
 
-def bar_rows(figures: Figures) -> Rows:
+def bar_rows(figures: Figures, by_name: bool = False) -> Rows:
     rows = [["bar", "of", "at", "is", "against", "reached"]]
     for bar in BARS:
         verdict = judge(figures, bar)
@@ -174,7 +174,8 @@ def bar_rows(figures: Figures) -> Rows:
         text = ratio_text(value) if bar.against else f"{number(value.median)} {metric.unit}"
         limit = f"{'least' if up else 'most'} {bar.limit:g}"
         reached = "yes" if verdict.reached else "NO"
-        rows.append([metric.title, bar.ours, limit, text, verdict.peer or "", reached])
+        name = bar.metric if by_name else metric.title
+        rows.append([name, bar.ours, limit, text, verdict.peer or "", reached])
     return rows
 
 
@@ -319,7 +320,7 @@ def markdown_report(record: Record, pictures: list[str]) -> str:
     lines += ["", "## How", "", CONDITIONS, ""]
     if pictures:
         lines += ["## Pictures", "", *[f"![{Path(it).stem}]({it})" for it in pictures], ""]
-    bars = bar_rows(figures)
+    bars = bar_rows(figures, by_name=True)
     if len(bars) > 1:
         lines += ["## Bars", "", markdown_table(bars), ""]
     lines += ["## Ratios", "", markdown_tables(ratio_rows(record, figures, by_name=True)), ""]
