@@ -17,47 +17,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, UdpBackend, exchange, read_all, tell_peer
 from lab.daemon import ApiError
-from lab.kernel_path import filters_of, of_ours, set_forwarding
+from lab.kernel_path import (
+    filters_of,
+    forward_filter,
+    of_ours,
+    publish,
+    rule_of,
+    set_forwarding,
+)
 from lab.netns import CLIENT_IP6, HOST_IP6
 from lab.publish import FAIRLEAD
-from lab.site import BOX, NEIGHBOUR_IP6, Site, SiteDaemon
+from lab.site import BOX, NEIGHBOUR_IP6, Site, SiteDaemon, Start
 from lab.transfer import check_transfer
 from lab.wait import wait_until
 
 pytest_plugins = ["lab.site_fixtures"]
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("forwarding")]
-
-
-Start = Callable[..., SiteDaemon]
-
-
-@pytest.fixture
-def start(site: Site, tmp_path: Path, pins: Path) -> Iterator[Start]:
-    started: list[SiteDaemon] = []
-
-    def make(**settings: str) -> SiteDaemon:
-        started.append(SiteDaemon(site, tmp_path, kernel_pins=str(pins), **settings))
-        return started[-1]
-
-    yield make
-    for it in started:
-        it.stop()
-        subprocess.run([*site.host.enter, *it.command("--cleanup")], check=True)
-    assert set(of_ours(site)) <= {"clsact"}
-    for link in ("eth1", "box0"):
-        site.host.run("sh", "-c", f"tc qdisc del dev {link} clsact 2>/dev/null || true")
-
-
-def rule_of(daemon: SiteDaemon, family: str = "[") -> dict:
-    """The rule of one address family, of those of one -p."""
-    rules = daemon.get("/v1/rules")["rules"]
-    return next(rule for rule in rules if rule["host"].startswith(family))
-
-
-def publish(daemon: SiteDaemon, port: str, path: str = "kernel", **more: object) -> None:
-    """And waits until it is carried so."""
-    daemon.publish(port, "pseudo-ipv4", path=path, **more)
-    wait_until(lambda: rule_of(daemon)["carried_by"] == "kernel", "the kernel to carry it", 10)
 
 
 def sessions(daemon: SiteDaemon) -> list[dict]:
@@ -341,21 +316,10 @@ def test_auto_respects_filters_of_ipv6(site: Site, start: Start) -> None:
     wait_until(lambda: rule_of(daemon)["carried_by"] == "kernel", "the kernel again", 10)
 
 
-@contextmanager
-def closed_forward(site: Site) -> Iterator[None]:
-    site.host.run("nft", "add table ip filter")
-    chain = "{ type filter hook forward priority 0; policy drop; }"
-    site.host.run("nft", f"add chain ip filter FORWARD {chain}")
-    try:
-        yield
-    finally:
-        site.host.run("nft", "delete table ip filter")
-
-
 def test_auto_takes_the_relay_where_nothing_answers(site: Site, start: Start) -> None:
     daemon = start()
     publish(daemon, "8080:80", path="auto")
-    with closed_forward(site), TcpBackend(site.box.net, 80):
+    with forward_filter(site, policy="drop"), TcpBackend(site.box.net, 80):
         made = [site.client.open_socket(socket.AF_INET6, socket.SOCK_STREAM) for _ in range(4)]
         for each in made:
             each.setblocking(False)

@@ -5,7 +5,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,60 +14,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, UdpBackend, exchange
-from lab.kernel_path import filters_of, of_ours
+from lab.kernel_path import filters_of, forward_filter, publish, wait_until_carried
 from lab.netns import HOST_IP6
-from lab.site import BOX, GATEWAY, Site, SiteDaemon, link_box
+from lab.site import BOX, GATEWAY, Site, SiteDaemon, Start, link_box
 from lab.transfer import check_transfer
 from lab.wait import wait_until
 
 pytest_plugins = ["lab.site_fixtures"]
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("forwarding")]
 
-Start = Callable[..., SiteDaemon]
-
-
-@pytest.fixture
-def start(site: Site, tmp_path: Path, pins: Path) -> Iterator[Start]:
-    started: list[SiteDaemon] = []
-
-    def make(**settings: str) -> SiteDaemon:
-        settings = {"kernel_pins": "off", **settings}
-        started.append(SiteDaemon(site, tmp_path, **settings))
-        return started[-1]
-
-    yield make
-    for it in started:
-        it.stop()
-    assert set(of_ours(site)) <= {"clsact"}  # of whose nobody knows after a kill
-    for link in ("eth1", "box0"):
-        site.host.run("sh", "-c", f"tc qdisc del dev {link} clsact 2>/dev/null || true")
-
-
-def publish(daemon: SiteDaemon, port: str) -> None:
-    daemon.publish(port, "pseudo-ipv4", path="kernel")
-    wait_until(
-        lambda: any(it["carried_by"] == "kernel" for it in daemon.get("/v1/rules")["rules"]),
-        "the kernel to carry it",
-        10,
-    )
-
-
 def fast_packets(daemon: SiteDaemon) -> int:
     metrics = daemon.call("GET", "/metrics")[1]
     found = re.search(r'kernel_events_total\{event="fast-path"\} (\d+)', metrics)
     return int(found[1]) if found else 0
-
-
-@contextmanager
-def dropping(site: Site, pseudo: str) -> Iterator[None]:
-    """A rule of the chain FORWARD against one client, as an administrator sets it."""
-    site.host.run("nft", "add table ip admin")
-    site.host.run("nft", "add chain ip admin forward { type filter hook forward priority 0; }")
-    site.host.run("nft", f"add rule ip admin forward ip saddr {pseudo} drop")
-    try:
-        yield
-    finally:
-        site.host.run("nft", "delete table ip admin")
 
 
 def passes(client: socket.socket) -> bool:
@@ -77,6 +36,24 @@ def passes(client: socket.socket) -> bool:
         return client.recv(100) == b"question"
     except TimeoutError:
         return False
+
+
+@contextmanager
+def on_the_fast_path(site: Site, daemon: SiteDaemon) -> Iterator[socket.socket]:
+    """A client of UDP whose packets have taken it, and that has the same port all the time."""
+    publish(daemon, "5353:53/udp")
+    with (
+        UdpBackend(site.box.net, 53),
+        site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
+    ):
+        assert exchange(client, b"question") == b"question"
+        wait_until(lambda: passes(client) and fast_packets(daemon) > 0, "the fast path", 10)
+        yield client
+
+
+def pseudo_of_client(daemon: SiteDaemon) -> str:
+    (shown,) = daemon.get("/v1/clients")["clients"]
+    return shown["pseudo_ipv4"]
 
 
 def test_most_packets_take_the_fast_path(site: Site, start: Start) -> None:
@@ -93,15 +70,8 @@ def test_most_packets_take_the_fast_path(site: Site, start: Start) -> None:
 def test_a_rule_against_a_client_ends_what_is_open(site: Site, start: Start) -> None:
     """Within the time that a connection need not ask FORWARD again; and it may go on afterwards."""
     daemon = start(kernel_recheck="300ms")
-    publish(daemon, "5353:53/udp")
-    with (
-        UdpBackend(site.box.net, 53),
-        site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
-    ):
-        assert exchange(client, b"question") == b"question"
-        wait_until(lambda: passes(client) and fast_packets(daemon) > 0, "the fast path", 10)
-        (shown,) = daemon.get("/v1/clients")["clients"]
-        with dropping(site, shown["pseudo_ipv4"]):
+    with on_the_fast_path(site, daemon) as client:
+        with forward_filter(site, f"ip saddr {pseudo_of_client(daemon)} drop"):
             wait_until(lambda: not passes(client), "the rule to be asked", 5)
             before = fast_packets(daemon)
             assert not any(passes(client) for _ in range(10))
@@ -117,11 +87,7 @@ def test_it_can_be_switched_off(site: Site, start: Start) -> None:
     daemon.process.send_signal(signal.SIGKILL)
     daemon.process.wait(20)
     daemon = start(kernel_recheck="0")
-    wait_until(
-        lambda: any(it["carried_by"] == "kernel" for it in daemon.get("/v1/rules")["rules"]),
-        "the kernel to carry it",
-        10,
-    )
+    wait_until_carried(daemon)
     with TcpBackend(site.box.net, 80), site.connect(8080) as session:
         for _ in range(10):
             assert exchange(session, b"x" * 100) == b"x" * 100
@@ -132,13 +98,7 @@ def test_it_can_be_switched_off(site: Site, start: Start) -> None:
 def test_a_container_that_has_another_link_address_is_found(site: Site, start: Start) -> None:
     """As one that was made anew has."""
     daemon = start(kernel_recheck="300ms")
-    publish(daemon, "5353:53/udp")
-    with (
-        UdpBackend(site.box.net, 53),
-        site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
-    ):
-        assert exchange(client, b"question") == b"question"
-        wait_until(lambda: passes(client) and fast_packets(daemon) > 0, "the fast path", 10)
+    with on_the_fast_path(site, daemon) as client:
         link = re.search(r"dev (\S+)", site.box.run("ip", "route", "show", "default"))
         assert link
         site.box.run("ip", "link", "set", link[1], "address", "02:00:00:00:55:55")
@@ -150,11 +110,7 @@ def test_a_container_that_has_another_link_address_is_found(site: Site, start: S
 def test_a_link_made_anew_is_found(site: Site, start: Start) -> None:
     """As that of a network that was removed and is there again; the client's port is the same."""
     daemon = start()
-    publish(daemon, "5353:53/udp")
-    backend = UdpBackend(site.box.net, 53)
-    with backend, site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client:
-        assert exchange(client, b"question") == b"question"
-        wait_until(lambda: passes(client) and fast_packets(daemon) > 0, "the fast path", 10)
+    with on_the_fast_path(site, daemon) as client:
         site.host.run("ip", "link", "del", "box0")
         link_box(site.host, site.box, "box0", GATEWAY, BOX)
         daemon.publish("9:9", "pseudo-ipv4", path="kernel")  # or within half a minute
@@ -165,39 +121,25 @@ def test_rules_on_links_of_clients_hold(site: Site, start: Start) -> None:
     """The first packet of a client comes from another link, and FORWARD lets that pass."""
     daemon = start()
     publish(daemon, "8080:80")
-    hook = "{ type filter hook forward priority 0; }"
-    site.host.run("nft", f"add table ip admin; add chain ip admin forward {hook}")
-    site.host.run("nft", "add rule ip admin forward iifname eth1 drop")
-    try:
-        with TcpBackend(site.box.net, 80), site.connect(8080) as session:
-            session.settimeout(1)
-            session.sendall(b"question")
-            with pytest.raises(TimeoutError):
-                session.recv(1)
-        assert fast_packets(daemon) == 0
-    finally:
-        site.host.run("nft", "delete table ip admin")
-
-
-def test_a_lower_setting_holds_for_what_is_taken_over(
-    site: Site, start: Start, pins: Path
-) -> None:
-    daemon = start(kernel_recheck="1m", kernel_pins=str(pins))
-    publish(daemon, "5353:53/udp")
     with (
-        UdpBackend(site.box.net, 53),
-        site.client.connect(HOST_IP6, 5353, socket.SOCK_DGRAM) as client,
+        forward_filter(site, "iifname eth1 drop"),
+        TcpBackend(site.box.net, 80),
+        site.connect(8080) as session,
     ):
-        assert exchange(client, b"question") == b"question"
-        wait_until(lambda: passes(client) and fast_packets(daemon) > 0, "the fast path", 10)
-        (shown,) = daemon.get("/v1/clients")["clients"]
+        session.settimeout(1)
+        session.sendall(b"question")
+        with pytest.raises(TimeoutError):
+            session.recv(1)
+    assert fast_packets(daemon) == 0
+
+
+def test_a_lower_setting_holds_for_what_is_taken_over(site: Site, start: Start) -> None:
+    daemon = start(kernel_recheck="1m")
+    with on_the_fast_path(site, daemon) as client:
+        pseudo = pseudo_of_client(daemon)
         daemon.kill()
-        daemon = start(kernel_recheck="0", kernel_pins=str(pins))
-        wait_until(
-            lambda: any(it["carried_by"] == "kernel" for it in daemon.get("/v1/rules")["rules"]),
-            "the kernel to carry it",
-            10,
-        )
-        with dropping(site, shown["pseudo_ipv4"]):
+        daemon = start(kernel_recheck="0")
+        wait_until_carried(daemon)
+        with forward_filter(site, f"ip saddr {pseudo} drop"):
             assert not any(passes(client) for _ in range(5))
         wait_until(lambda: passes(client), "it to be let pass again", 5)

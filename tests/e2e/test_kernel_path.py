@@ -15,7 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab.backend import TcpBackend, UdpBackend, exchange, read_all, tell_peer
-from lab.kernel_path import filters_of, is_by_kernel_alone, of_ours
+from lab.kernel_path import filters_of, forward_filter, is_by_kernel_alone, of_ours
 from lab.netns import CLIENT_IP6, HOST_IP6, HOST_OTHER_IP6, Namespace, Place
 from lab.publish import FAIRLEAD, Publish
 from lab.site import BOX, NEIGHBOUR_IP6, Site
@@ -391,16 +391,15 @@ def test_what_is_forged_to_come_from_transit_addresses_is_dropped(
 
 def test_who_is_rejected_in_forward_is_told(site: Site, publish: Start) -> None:
     it = publish("8080:80")
-    site.host.run("nft", "add table ip filter")
-    site.host.run("nft", "add chain ip filter FORWARD { type filter hook forward priority 0; }")
     try:
         for how in ("reject with tcp reset", "reject"):
-            site.host.run("nft", "flush chain ip filter FORWARD")
-            site.host.run("nft", f"add rule ip filter FORWARD tcp dport 80 {how}")
-            with TcpBackend(site.box.net, 80), pytest.raises(ConnectionRefusedError):
+            with (
+                forward_filter(site, f"tcp dport 80 {how}"),
+                TcpBackend(site.box.net, 80),
+                pytest.raises(ConnectionRefusedError),
+            ):
                 site.connect(8080)
     finally:
-        site.host.run("nft", "delete table ip filter")
         it.stop()
 
 

@@ -8,6 +8,7 @@ The box's default route leads to the host, as that of a container does.
 
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from .daemon import LIMIT_S, Daemon
@@ -75,3 +76,7 @@ class SiteDaemon(Daemon):
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+
+# What starts one of them with these settings.
+Start = Callable[..., SiteDaemon]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .kernel_path import set_forwarding
-from .site import Site, SiteDaemon
+from .kernel_path import of_ours, set_forwarding
+from .site import Site, SiteDaemon, Start
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +40,22 @@ def pins(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "bpf", "bpf", place], check=True)
     yield place / "fairlead"
     subprocess.run(["umount", place], check=True)
+
+
+@pytest.fixture
+def start(site: Site, tmp_path: Path, pins: Path) -> Iterator[Start]:
+    """Starts daemons, whose connections the next one takes over; nothing may be left of them."""
+    started: list[SiteDaemon] = []
+
+    def make(**settings: str) -> SiteDaemon:
+        started.append(SiteDaemon(site, tmp_path, kernel_pins=str(pins), **settings))
+        return started[-1]
+
+    yield make
+    for it in started:
+        it.stop()
+    for it in started:
+        subprocess.run([*site.host.enter, *it.command("--cleanup")], check=True)
+    assert set(of_ours(site)) <= {"clsact"}
+    for link in ("eth1", "box0"):
+        site.host.run("sh", "-c", f"tc qdisc del dev {link} clsact 2>/dev/null || true")

@@ -286,24 +286,22 @@ static void assert_to_ipv6(uint8_t protocol, uint8_t flags, size_t payload);
 
 /* From clients. */
 
-static void assert_to_ipv4(uint8_t protocol, uint8_t flags, size_t payload)
+/* What has become of a packet that write_ipv6() has written: all behind its link's addresses. */
+static void assert_ipv4(uint8_t protocol, size_t payload, const char *source, uint8_t ttl)
 {
 	size_t header = protocol == IPPROTO_TCP ? 20 : 8;
 	const struct iphdr *ip = out_ipv4();
 	const uint8_t *transport = (const uint8_t *)(ip + 1);
 
-	write_ipv6(protocol, 40000, 8080, flags, payload);
-	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
 	assert_int_equal(out.length, in.length - 20);
-	assert_memory_equal(out.bytes, in.bytes, 12);
 	assert_memory_equal(out.bytes + 12, "\x08\x00", 2);
 	assert_int_equal(ip->version, 4);
 	assert_int_equal(ip->ihl, 5);
 	assert_int_equal(ip->tos, 0xb8);
 	assert_int_equal(ntohs(ip->tot_len), 20 + header + payload);
-	assert_int_equal(ip->ttl, 61);
+	assert_int_equal(ip->ttl, ttl);
 	assert_int_equal(ip->protocol, protocol);
-	assert_int_equal(ip->saddr, in4(TRANSIT));
+	assert_int_equal(ip->saddr, in4(source));
 	assert_int_equal(ip->daddr, in4(TARGET));
 	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
 	assert_memory_equal(transport, "\x9c\x40\x00\x50", 4);
@@ -311,6 +309,14 @@ static void assert_to_ipv4(uint8_t protocol, uint8_t flags, size_t payload)
 				       header + payload),
 			 0xffff);
 	assert_payload(transport + header, payload);
+}
+
+static void assert_to_ipv4(uint8_t protocol, uint8_t flags, size_t payload)
+{
+	write_ipv6(protocol, 40000, 8080, flags, payload);
+	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_UNSPEC);
+	assert_memory_equal(out.bytes, in.bytes, 12);
+	assert_ipv4(protocol, payload, TRANSIT, 61);
 }
 
 static void tcp_becomes_ipv4(void **state)
@@ -816,28 +822,11 @@ static struct iphdr *write_passed(uint8_t protocol)
 
 static void assert_fast(uint8_t protocol, uint8_t flags, size_t payload)
 {
-	size_t header = protocol == IPPROTO_TCP ? 20 : 8;
-	const struct iphdr *ip = out_ipv4();
-	const uint8_t *transport = (const uint8_t *)(ip + 1);
-
 	write_ipv6(protocol, 40000, 8080, flags, payload);
 	assert_int_equal(run_program(translate->progs.uplink_ether), TC_ACT_REDIRECT);
-	assert_int_equal(out.length, in.length - 20);
-	assert_memory_equal(out.bytes, "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00",
-			    14); /* as the one had that has passed */
-	assert_int_equal(ip->version, 4);
-	assert_int_equal(ip->tos, 0xb8);
-	assert_int_equal(ntohs(ip->tot_len), 20 + header + payload);
-	assert_int_equal(ip->ttl, 60); /* one less: it is forwarded */
-	assert_int_equal(ip->protocol, protocol);
-	assert_int_equal(ip->saddr, in4(PSEUDO));
-	assert_int_equal(ip->daddr, in4(TARGET));
-	assert_int_equal(folded(sum_of(ip, 20)), 0xffff);
-	assert_memory_equal(transport, "\x9c\x40\x00\x50", 4);
-	assert_int_equal(transport_sum(&ip->saddr, &ip->daddr, 4, protocol, transport,
-				       header + payload),
-			 0xffff);
-	assert_payload(transport + header, payload);
+	assert_memory_equal(out.bytes, "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02",
+			    12);		    /* as the one had that has passed */
+	assert_ipv4(protocol, payload, PSEUDO, 60); /* a hop less: it is forwarded */
 }
 
 static void what_has_passed_forward_opens_the_fast_path(void **state)
