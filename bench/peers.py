@@ -180,6 +180,22 @@ STATUS = "127.0.0.1:9469"
 SCRAPE = f"while sleep 5; do curl -s -o /dev/null http://{STATUS}/metrics; done"
 
 
+def write_daemon_config(folder: Path, rule: dict[str, str], **settings: str) -> Path:
+    """With one rule, and all that the daemon keeps in that folder."""
+    settings = {
+        "api_socket": f"{folder}/api.sock",
+        "drop_in_socket": "off",
+        "state_file": f"{folder}/rules.json",
+        "drain_timeout": "0",
+        "pseudo_store": f"{folder}/pseudo.db",
+        **settings,
+    }
+    rule = {"container": f"{BACKEND_IP4}:{BACKEND_PORT}", **rule}
+    config = folder / "fairlead.json"
+    config.write_text(json.dumps({"daemon": settings, "rules": [rule]}), encoding="utf-8")
+    return config
+
+
 def start_daemon(
     lab: Lab,
     protocol: str,
@@ -188,19 +204,9 @@ def start_daemon(
     **identity: str,
 ) -> subprocess.Popen:
     """With all that it has to show switched on: an access log, and metrics that are asked for."""
-    container = f"{BACKEND_IP4}:{BACKEND_PORT}"
-    rule = {"protocol": protocol, "host": f"[::]:{PROXY_PORT}", "container": container, **identity}
-    settings = {
-        "api_socket": f"{lab.folder}/api.sock",
-        "drop_in_socket": "off",
-        "state_file": f"{lab.folder}/rules.json",
-        "status_listen": STATUS,
-        "access_log": f"{lab.folder}/access.log",
-        "drain_timeout": "0",
-        "pseudo_store": f"{lab.folder}/pseudo.db",
-    }
-    config = lab.folder / "fairlead.json"
-    config.write_text(json.dumps({"daemon": settings, "rules": [rule]}), encoding="utf-8")
+    rule = {"protocol": protocol, "host": f"[::]:{PROXY_PORT}", **identity}
+    log = f"{lab.folder}/access.log"
+    config = write_daemon_config(lab.folder, rule, status_listen=STATUS, access_log=log)
     stack.callback(end, quiet(lab, ["sh", "-c", SCRAPE]))
     return quiet(lab, [str(program), "--config", str(config)])
 

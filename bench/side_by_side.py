@@ -8,6 +8,7 @@ that what disturbs the one disturbs the other, and are started in turns one befo
 """
 
 import argparse
+import contextlib
 import json
 import math
 import statistics
@@ -18,8 +19,9 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from peers import quiet, write_daemon_config
+from topology import BUILD, Failed, Lab, cpu_seconds, end, start
 from lab.netns import HOST_IP6
-from topology import BACKEND_IP4, BACKEND_PORT, BUILD, LOAD, Failed, Lab, cpu_seconds, end, start
 
 PORTS = (8080, 8081)
 LIMIT_S = 60
@@ -28,44 +30,36 @@ LIMIT_S = 60
 def start_daemon(lab: Lab, port: int, identity: str) -> subprocess.Popen:
     folder = lab.folder / str(port)
     folder.mkdir(exist_ok=True)
-    container = f"{BACKEND_IP4}:{BACKEND_PORT}"
-    rule = {"host": f"[::]:{port}", "container": container, "identity": identity}
-    settings = {
-        "api_socket": f"{folder}/api.sock",
-        "drop_in_socket": "off",
-        "state_file": f"{folder}/rules.json",
-        "status_listen": "off",
-        "drain_timeout": "0",
-        "pseudo_store": f"{folder}/pseudo.db",
-    }
-    config = folder / "fairlead.json"
-    config.write_text(json.dumps({"daemon": settings, "rules": [rule]}), encoding="utf-8")
-    null = subprocess.DEVNULL
-    process = start(
-        lab.host, [str(BUILD / "fairleadd"), "--config", str(config)], stdout=null, stderr=null
-    )
+    rule = {"host": f"[::]:{port}", "identity": identity}
+    config = write_daemon_config(folder, rule, status_listen="off")
+    process = quiet(lab, [str(BUILD / "fairleadd"), "--config", str(config)])
     lab.wait_until_bound(process, "tcp", port)
     return process
 
 
 def start_client(lab: Lab, port: int, seconds: float) -> subprocess.Popen:
-    words = [str(LOAD), "stream", f"address={HOST_IP6}", f"port={port}", "reverse=1"]
-    words += [f"counters={lab.counters}", f"seconds={seconds}", "warmup=0.3"]
+    words = lab.client_words(
+        "stream", HOST_IP6, port=port, reverse=1, seconds=seconds, warmup=0.3
+    )
     return start(lab.client, words, stdout=subprocess.PIPE)
 
 
 def measure(lab: Lab, identities: list[str], seconds: float) -> dict[str, tuple[float, float]]:
     """Bytes, and seconds of processor time for each, by identity."""
-    daemons = [start_daemon(lab, port, it) for port, it in zip(PORTS, identities)]
-    clients = [start_client(lab, port, seconds) for port in PORTS]
     found = {}
-    for identity, daemon, client in zip(identities, daemons, clients):
-        carried = json.loads(client.communicate(timeout=seconds + LIMIT_S)[0])["total"]
-        if carried <= 0:
-            raise Failed("nothing came through")
-        found[identity] = (carried, cpu_seconds(daemon.pid) / carried)
-    for process in (*clients, *daemons):
-        end(process)
+    with contextlib.ExitStack() as stack:
+        daemons, clients = [], []
+        for port, identity in zip(PORTS, identities):
+            daemons.append(start_daemon(lab, port, identity))
+            stack.callback(end, daemons[-1])
+        for port in PORTS:
+            clients.append(start_client(lab, port, seconds))
+            stack.callback(end, clients[-1])
+        for identity, daemon, client in zip(identities, daemons, clients):
+            carried = json.loads(client.communicate(timeout=seconds + LIMIT_S)[0])["total"]
+            if carried <= 0:
+                raise Failed("nothing came through")
+            found[identity] = (carried, cpu_seconds(daemon.pid) / carried)
     return found
 
 

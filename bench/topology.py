@@ -231,9 +231,8 @@ class Lab:
         return self.folder / "counters"
 
     def client_words(self, mode: str, address: str, **options: object) -> list[str]:
-        words = [str(LOAD), mode, f"address={address}", f"port={PROXY_PORT}"]
-        words += [f"counters={self.counters}"]
-        return words + [f"{name}={value}" for name, value in options.items()]
+        given = {"address": address, "port": PROXY_PORT, "counters": self.counters, **options}
+        return [str(LOAD), mode, *[f"{name}={value}" for name, value in given.items()]]
 
     def run_client(self, mode: str, address: str, **options: object) -> dict[str, float]:
         """Runs a client to its end; what it measured."""

@@ -51,6 +51,7 @@ struct options {
 	const char *source;   /* the client's own address; NULL: any */
 	const char *counters; /* file of the backend's counters */
 	long port;
+	long source_port; /* where there is a source; 0: any */
 	long connections; /* or UDP clients */
 	long size;	  /* of a datagram or an echoed message, in bytes */
 	long window;	  /* datagrams under way for each client; 0: no reply is waited for */
@@ -69,8 +70,8 @@ _Noreturn void refuse(const char *what);
 void *allocate(size_t count, size_t size);
 int open_socket(const struct options *options, int kind, struct sockaddr_storage *address,
 		socklen_t *length);
-/* A connected socket; TCP has no delay and times out. Its own port is `from` if there is a source. */
-int connect_to(const struct options *options, int kind, long from);
+/* A connected socket; TCP has no delay and times out. */
+int connect_to(const struct options *options, int kind);
 void set_option(int fd, int level, int option, int value);
 void set_nonblocking(int fd);
 void send_whole(int fd, const void *data, size_t bytes);

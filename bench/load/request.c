@@ -24,7 +24,7 @@ struct request {
 static void echo(struct worker *worker)
 {
 	size_t size = (size_t)worker->options->size;
-	int fd = connect_to(worker->options, SOCK_STREAM, 0);
+	int fd = connect_to(worker->options, SOCK_STREAM);
 	char *message = allocate(1, size);
 	uint64_t now = now_ns();
 
@@ -88,7 +88,7 @@ static void http(struct worker *worker)
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 
 	for (long i = 0; i < worker->connections; i++) {
-		requests[i].fd = connect_to(worker->options, SOCK_STREAM, 0);
+		requests[i].fd = connect_to(worker->options, SOCK_STREAM);
 		set_nonblocking(requests[i].fd);
 		watch(epoll, &requests[i], EPOLLIN);
 		begin_request(&requests[i]);
@@ -186,7 +186,7 @@ int hold_run(const struct options *options)
 	char message = ECHO;
 
 	for (long i = 0; i < options->connections; i++) {
-		int fd = connect_to(options, SOCK_STREAM, 0);
+		int fd = connect_to(options, SOCK_STREAM);
 
 		send_whole(fd, &message, 1);
 		receive_whole(fd, &message, 1);

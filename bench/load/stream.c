@@ -21,7 +21,7 @@ static void begin(struct worker *worker, int epoll)
 	const char kind = options->reverse ? SOURCE : SINK;
 
 	for (long i = 0; i < worker->connections; i++) {
-		event.data.fd = connect_to(options, SOCK_STREAM, 0);
+		event.data.fd = connect_to(options, SOCK_STREAM);
 		send_whole(event.data.fd, &kind, 1);
 		set_nonblocking(event.data.fd);
 		if (epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event) != 0)

@@ -77,7 +77,7 @@ int open_socket(const struct options *options, int kind, struct sockaddr_storage
 	return fd;
 }
 
-int connect_to(const struct options *options, int kind, long from)
+int connect_to(const struct options *options, int kind)
 {
 	const struct timeval limit = { .tv_sec = ANSWER_LIMIT_S };
 	struct sockaddr_storage address, source;
@@ -90,7 +90,7 @@ int connect_to(const struct options *options, int kind, long from)
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	}
 	if (options->source) {
-		source_length = read_address(options->source, from, &source);
+		source_length = read_address(options->source, options->source_port, &source);
 		if (bind(fd, (struct sockaddr *)&source, source_length) != 0)
 			fail("bind");
 	}

@@ -87,7 +87,7 @@ static struct client *open_clients(struct worker *worker)
 	struct client *clients = allocate((size_t)worker->connections, sizeof(*clients));
 
 	for (long i = 0; i < worker->connections; i++) {
-		clients[i].fd = connect_to(worker->options, SOCK_DGRAM, 0);
+		clients[i].fd = connect_to(worker->options, SOCK_DGRAM);
 		set_nonblocking(clients[i].fd);
 		set_option(clients[i].fd, IPPROTO_UDP, UDP_SEGMENT, (int)worker->options->size);
 	}
@@ -201,7 +201,7 @@ static void ask_once(int fd)
 int udp_hold_run(const struct options *options)
 {
 	for (long i = 0; i < options->connections; i++)
-		ask_once(connect_to(options, SOCK_DGRAM, 0));
+		ask_once(connect_to(options, SOCK_DGRAM));
 	hold();
 	return 0;
 }
@@ -209,9 +209,13 @@ int udp_hold_run(const struct options *options)
 /* One after the other, so that there may be more of them than descriptors. */
 int udp_open_run(const struct options *options)
 {
-	for (long i = 0; i < options->count; i++) {
-		int fd = connect_to(options, SOCK_DGRAM, OPEN_PORT + i);
+	struct options own = *options;
 
+	for (long i = 0; i < options->count; i++) {
+		int fd;
+
+		own.source_port = OPEN_PORT + i;
+		fd = connect_to(&own, SOCK_DGRAM);
 		ask_once(fd);
 		close(fd);
 	}

@@ -35,14 +35,14 @@ static bool is_for_clients(const struct ifaddrs *entry)
 	       !is_link_of_ours(entry->ifa_name);
 }
 
-static bool has_ethernet_header(const struct ifaddrs *list, const char *name)
+bool link_has_ethernet(const char *name)
 {
-	for (; list; list = list->ifa_next)
-		if (list->ifa_addr && list->ifa_addr->sa_family == AF_PACKET &&
-		    strcmp(list->ifa_name, name) == 0)
-			return ((const struct sockaddr_ll *)(const void *)list->ifa_addr)
-				       ->sll_halen == ETH_ALEN;
-	return false;
+	OWNED_FD fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq link = { 0 };
+
+	(void)snprintf(link.ifr_name, sizeof(link.ifr_name), "%s", name);
+	return fd >= 0 && ioctl(fd, SIOCGIFHWADDR, &link) == 0 &&
+	       link.ifr_hwaddr.sa_family == ARPHRD_ETHER;
 }
 
 static bool has_ipv4(const struct ifaddrs *list, const char *name)
@@ -61,7 +61,7 @@ static void describe(const struct ifaddrs *list, const struct ifaddrs *entry,
 
 	*ret = (struct link_address){ .host = { .family = AF_INET6 },
 				      .ifindex = if_nametoindex(entry->ifa_name),
-				      .has_header = has_ethernet_header(list, entry->ifa_name),
+				      .has_header = link_has_ethernet(entry->ifa_name),
 				      .has_ipv4 = has_ipv4(list, entry->ifa_name) };
 	memcpy(ret->host.ip, &ip->sin6_addr, sizeof(ret->host.ip));
 }
@@ -85,16 +85,6 @@ int links_read(struct link_address **ret)
 	freeifaddrs(list);
 	*ret = found;
 	return count;
-}
-
-bool link_has_ethernet(const char *name)
-{
-	OWNED_FD fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq link = { 0 };
-
-	(void)snprintf(link.ifr_name, sizeof(link.ifr_name), "%s", name);
-	return fd >= 0 && ioctl(fd, SIOCGIFHWADDR, &link) == 0 &&
-	       link.ifr_hwaddr.sa_family == ARPHRD_ETHER;
 }
 
 uint32_t links_mtu(void)

@@ -49,20 +49,12 @@ static bool is_considered(const json_t *rule)
 /* The rule as it is now. The caller gives it back; NULL where it has gone, or cannot be had. */
 static json_t *look(const char *id)
 {
-	json_t *answer, *rules, *rule, *found = NULL;
+	char path[CLIENT_PATH_MAX];
+	json_t *answer;
 	struct error err;
-	size_t i;
 
-	if (client_request("GET", "/v1/rules", NULL, &answer, &err) != 0)
-		return NULL;
-	rules = json_object_get(answer, "rules");
-	json_array_foreach(rules, i, rule)
-	{
-		if (strcmp(field_text(rule, "id"), id) == 0)
-			found = json_incref(rule);
-	}
-	json_decref(answer);
-	return found;
+	(void)snprintf(path, sizeof(path), "/v1/rules/%.40s", id);
+	return client_get(path, &answer, &err) == 0 ? answer : NULL;
 }
 
 /* Where the relay carries what was to be the kernel's, its user is told why. */

@@ -258,14 +258,19 @@ static int start_kernel_path(struct error *err)
 	return check_kernel_rules(err);
 }
 
-/* Without the relay, which has counted nothing of it. */
+/* What was carried without the relay, which has counted nothing of it. */
+static bool find_by_kernel(const struct published_port *port, struct kernel_path_state *ret)
+{
+	return publish.has_kernel_path &&
+	       kernel_path_describe(&publish.kernel_path, &port->rule, ret) &&
+	       ret->counts.sessions > 0;
+}
+
 static bool is_carried_by_kernel(const struct published_port *port)
 {
 	struct kernel_path_state state;
 
-	return publish.has_kernel_path &&
-	       kernel_path_describe(&publish.kernel_path, &port->rule, &state) &&
-	       state.counts.sessions > 0;
+	return find_by_kernel(port, &state);
 }
 
 static void print_kernel_summary(void)
@@ -275,9 +280,8 @@ static void print_kernel_summary(void)
 		char name[RULE_TEXT_MAX], in[TEXT_SIZE_MAX], out[TEXT_SIZE_MAX];
 		struct kernel_path_state state;
 
-		if (!is_carried_by_kernel(port))
+		if (!find_by_kernel(port, &state))
 			continue;
-		(void)kernel_path_describe(&publish.kernel_path, &port->rule, &state);
 		printf("%s by the kernel: %" PRIu64 " session%s, %s in, %s out\n",
 		       rule_format(&port->rule, name), state.counts.sessions,
 		       plural(state.counts.sessions), text_format_size(state.counts.in_bytes, in),
