@@ -405,8 +405,11 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 		if (!late_error(relay, flow, side, events))
 			flow_pump(relay, flow);
 	} else if (flow->state == FLOW_DRAINING) {
-		/* EPOLLHUP alone is both ends in order, and says nothing of what is on its way */
-		if (events & EPOLLERR)
+		/*
+		 * EPOLLHUP alone is both ends in order, and says nothing of what is on its way. The
+		 * side that failed is closed, but this turn may have had an event of it already.
+		 */
+		if (side != flow->failed_side && (events & EPOLLERR))
 			flow_end(relay, flow, flow->reason, flow->error);
 	} else if (flow->state == FLOW_ANNOUNCING) {
 		opening_announced(relay, flow);

@@ -224,6 +224,25 @@ static struct flow *only_flow(void)
 	return flow;
 }
 
+/*
+ * The client still sends when the backend resets, and one turn tells of both, of the client first:
+ * writing has found the reset already, and the backend's own event comes for a side that is closed.
+ */
+static void reset_that_writing_has_found_waits_as_well(void **state)
+{
+	int error;
+
+	(void)state;
+	answer_to_a_slow_client();
+	assert_int_equal(send(client, "more", 4, 0), 4);
+	close(backend); /* a reset, as the question was not read */
+	backend = -1;
+	run_turns();
+	assert_int_equal(only_flow()->state, FLOW_DRAINING);
+	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
+	assert_int_equal(error, ECONNRESET);
+}
+
 static void reset_does_not_wait_for_ever(void **state)
 {
 	int error;
@@ -361,6 +380,7 @@ int main(void)
 		WITH_FLOW(reset_right_behind_an_end_of_file_crosses),
 		WITH_FLOW(reset_long_after_an_end_of_file_crosses),
 		WITH_FLOW(reset_waits_until_a_slow_client_has_the_answer),
+		WITH_FLOW(reset_that_writing_has_found_waits_as_well),
 		WITH_FLOW(reset_does_not_wait_for_ever),
 		WITH_FLOW(draining_ends_with_the_client),
 		WITH_FLOW(who_was_told_the_end_keeps_it_when_the_port_is_withdrawn),
