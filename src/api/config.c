@@ -49,6 +49,16 @@ static int set_common(void *settings, const char *key, const char *text, struct 
 	return settings_set(settings, key, text, err);
 }
 
+/* The model names its setting first, and so does the place. */
+static const char *without_name(const char *text, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(text, name, length) == 0 && strncmp(text + length, ": ", 2) == 0
+		       ? text + length + 2
+		       : text;
+}
+
 static int decode_settings(const struct strict *at, set_fn *set, void *settings, struct error *err)
 {
 	const char *key;
@@ -72,7 +82,8 @@ static int decode_settings(const struct strict *at, set_fn *set, void *settings,
 		if (r == -ENOENT)
 			return strict_error(&member, err, -EINVAL, "there is no such setting");
 		if (r < 0)
-			return strict_error(&member, err, -EINVAL, "%s", model.text);
+			return strict_error(&member, err, -EINVAL, "%s",
+					    without_name(model.text, key));
 	}
 	return 0;
 }
@@ -93,6 +104,8 @@ static int decode(struct config *config, const json_t *root, struct error *err)
 		r = strict_error(&daemon, err, -EINVAL, "%s", model.text);
 	if (r == 0)
 		r = decode_settings(&settings, set_common, &config->settings, err);
+	if (r == 0 && settings_check(&config->settings, &model) < 0)
+		r = strict_error(&settings, err, -EINVAL, "%s", model.text);
 	if (r == 0 && rules.value)
 		r = strict_array(&rules, err);
 	if (r == 0 && rules.value)
@@ -114,7 +127,8 @@ static void take_path(const struct error *err, char path[STRICT_PATH_MAX])
 
 static int syntax_error(const char *name, const json_error_t *json, struct error *err)
 {
-	return error_set(err, -EINVAL, "%.100s:%d: %.140s", name, json->line > 0 ? json->line : 1,
+	return error_set(err, -EINVAL, "%.100s:%d:%d: %.140s", name,
+			 json->line > 0 ? json->line : 1, json->column > 0 ? json->column : 1,
 			 json->text);
 }
 

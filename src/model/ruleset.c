@@ -123,13 +123,16 @@ int ruleset_sort(struct ruleset *set, struct error *err)
 	if (set->count > 0)
 		qsort(set->rules, set->count, sizeof(set->rules[0]), compare);
 	for (size_t i = 1; i < set->count; i++) {
-		char host[ADDRESS_TEXT_MAX];
+		const struct rule *one = &set->rules[i - 1], *two = &set->rules[i];
+		char host[ADDRESS_TEXT_MAX], first[ADDRESS_TEXT_MAX], second[ADDRESS_TEXT_MAX];
 
-		if (rule_compare_keys(&set->rules[i - 1], &set->rules[i]) != 0)
+		if (rule_compare_keys(one, two) != 0)
 			continue;
-		return error_set(err, -EEXIST, "port %s/%s is published twice: keep one of them",
-				 address_format(&set->rules[i].host, host),
-				 protocol_name(set->rules[i].protocol));
+		return error_set(err, -EEXIST,
+				 "port %s/%s is published twice, for %s and %s: keep one of them",
+				 address_format(&two->host, host), protocol_name(two->protocol),
+				 address_format(&one->container, first),
+				 address_format(&two->container, second));
 	}
 	return check_circles(set, err);
 }

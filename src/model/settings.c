@@ -72,16 +72,27 @@ void settings_init(struct settings *settings)
 	settings->log = LOG_TARGET_AUTO;
 }
 
+/* How a sentence names a value: with its variable, or alone, as a file says where it is. */
+#define LABEL_MAX 80
+
+static const char *label(const char *variable, const char *text, char buffer[LABEL_MAX])
+{
+	if (variable)
+		(void)snprintf(buffer, LABEL_MAX, "%s=%.40s", variable, text);
+	else
+		(void)snprintf(buffer, LABEL_MAX, "'%.40s'", text);
+	return buffer;
+}
+
 static int set_one(struct settings *settings, const struct setting *setting, const char *text,
-		   struct error *err)
+		   const char *label, struct error *err)
 {
 	uint64_t value;
 	int r = parse(setting, text, &value);
 
 	if (r < 0 || value < parsed(setting, setting->least) ||
 	    value > parsed(setting, setting->most))
-		return error_set(err, -EINVAL, "%s=%.40s is not a %s from %s to %s%s",
-				 setting->variable, text,
+		return error_set(err, -EINVAL, "%s is not a %s from %s to %s%s", label,
 				 setting->type == SETTING_DURATION ? "duration" : "number",
 				 setting->least, setting->most,
 				 setting->type == SETTING_DURATION
@@ -91,7 +102,8 @@ static int set_one(struct settings *settings, const struct setting *setting, con
 	return 0;
 }
 
-static int set_log(struct settings *settings, const char *text, struct error *err)
+static int set_log(struct settings *settings, const char *text, const char *label,
+		   struct error *err)
 {
 	for (size_t i = 0; i < sizeof(log_targets) / sizeof(log_targets[0]); i++) {
 		if (strcmp(text, log_targets[i]) == 0) {
@@ -99,8 +111,7 @@ static int set_log(struct settings *settings, const char *text, struct error *er
 			return 0;
 		}
 	}
-	return error_set(err, -EINVAL,
-			 "FAIRLEAD_LOG=%.40s is none of auto, journal, syslog, stderr, off", text);
+	return error_set(err, -EINVAL, "%s is none of auto, journal, syslog, stderr, off", label);
 }
 
 /* FAIRLEAD_CONNECT_TIMEOUT has the key connect_timeout. */
@@ -116,10 +127,13 @@ static bool has_key(const char *variable, const char *key)
 
 int settings_set(struct settings *settings, const char *key, const char *text, struct error *err)
 {
+	char buffer[LABEL_MAX];
+	const char *alone = label(NULL, text, buffer);
+
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (has_key(table[i].variable, key))
-			return set_one(settings, &table[i], text, err);
-	return has_key("FAIRLEAD_LOG", key) ? set_log(settings, text, err) : -ENOENT;
+			return set_one(settings, &table[i], text, alone, err);
+	return has_key("FAIRLEAD_LOG", key) ? set_log(settings, text, alone, err) : -ENOENT;
 }
 
 bool settings_equal(const struct settings *a, const struct settings *b)
@@ -136,14 +150,18 @@ bool settings_equal(const struct settings *a, const struct settings *b)
 	return equal;
 }
 
-static int check_threads(const struct settings *settings, struct error *err)
+static int check_threads(const struct settings *settings, const char *least, const char *most,
+			 struct error *err)
 {
 	if (settings->threads_most == 0 || settings->threads_least <= settings->threads_most)
 		return 0;
-	return error_set(err, -EINVAL,
-			 "FAIRLEAD_THREADS_LEAST=%" PRIu64 " is more than FAIRLEAD_THREADS=%" PRIu64
-			 ", the most",
-			 settings->threads_least, settings->threads_most);
+	return error_set(err, -EINVAL, "%s=%" PRIu64 " is more than %s=%" PRIu64 ", the most",
+			 least, settings->threads_least, most, settings->threads_most);
+}
+
+int settings_check(const struct settings *settings, struct error *err)
+{
+	return check_threads(settings, "threads_least", "threads", err);
 }
 
 static const char *from_environment(const char *variable)
@@ -156,19 +174,21 @@ static const char *from_environment(const char *variable)
 int settings_from_environment(struct settings *settings, struct error *err)
 {
 	struct settings changed = *settings;
+	char buffer[LABEL_MAX];
 	const char *text;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(table) / sizeof(table[0]); i++) {
 		text = from_environment(table[i].variable);
 		if (text)
-			r = set_one(&changed, &table[i], text, err);
+			r = set_one(&changed, &table[i], text,
+				    label(table[i].variable, text, buffer), err);
 	}
 	text = from_environment("FAIRLEAD_LOG");
 	if (r == 0 && text)
-		r = set_log(&changed, text, err);
+		r = set_log(&changed, text, label("FAIRLEAD_LOG", text, buffer), err);
 	if (r == 0)
-		r = check_threads(&changed, err);
+		r = check_threads(&changed, "FAIRLEAD_THREADS_LEAST", "FAIRLEAD_THREADS", err);
 	if (r == 0)
 		*settings = changed;
 	return r;

@@ -30,9 +30,13 @@ int settings_from_environment(struct settings *settings, struct error *err);
 
 /*
  * Sets one by its key: that of its variable in small letters, without FAIRLEAD_, as
- * "connect_timeout". Returns 0, -ENOENT where there is no such key, or -EINVAL with a sentence.
+ * "connect_timeout". Returns 0, -ENOENT where there is no such key, or -EINVAL with a sentence that
+ * names the value and what is allowed, and not the key.
  */
 int settings_set(struct settings *settings, const char *key, const char *text, struct error *err);
+
+/* Whether they go together. Returns 0, or -EINVAL with a sentence. */
+int settings_check(const struct settings *settings, struct error *err);
 
 bool settings_equal(const struct settings *a, const struct settings *b);
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -48,9 +48,9 @@ def start(network: Network, tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
         daemon.kill()
 
 
-def run(*words: str, **env: str) -> subprocess.CompletedProcess:
+def run(*words: str, enter: Sequence[str] = (), **env: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [FAIRLEADD, *words],
+        [*enter, FAIRLEADD, *words],
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -111,12 +111,12 @@ def test_small_files_are_good(tmp_path: Path, text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "said"),
+    ("text", "place", "said"),
     [
-        ("", 1, "'[' or '{' expected"),
+        ("", "1:1", "'[' or '{' expected"),
         ("[]", 1, "expected an object, not an array"),
-        ('{\n"rules": [\n}', 3, "unexpected token"),
-        ('{"rules": [], "rules": []}', 1, "duplicate object key"),
+        ('{\n"rules": [\n}', "3:1", "unexpected token"),
+        ('{"rules": [], "rules": []}', "1:21", "duplicate object key"),
         ('{\n"rule": []\n}', 2, "rule: there is no such key"),
         ('{\n"rules": {}\n}', 2, "rules: expected an array, not an object"),
         ('{\n"daemon": {\n"access_logs": "off"\n}\n}', 3, "there is no such setting"),
@@ -124,13 +124,18 @@ def test_small_files_are_good(tmp_path: Path, text: str, said: str) -> None:
         ('{"daemon": {"api_socket": "x"}}', 1, "'x' is no absolute path"),
         ('{"daemon": {"status_listen": "9469"}}', 1, "'9469' is neither off nor an address"),
         ('{"daemon": {"access_log_format": "xml"}}', 1, "'xml' is neither text nor json"),
-        ('{"daemon": {"drain_timeout": 10}}', 1, "'10' is not a duration from 0 to 1h"),
+        ('{"daemon": {"drain_timeout": 10}}', 1, "drain_timeout: '10' is not a duration from 0 to 1h"),
         ('{"daemon": {"drain_timeout": null}}', 1, "expected a string, not null"),
         ('{"daemon": {"pseudo_transit": "240.0.0.0/5"}}', 1, "as many addresses as pseudo_pool, and"),
         ('{"daemon": {"pseudo_transit": "248.0.0.0/8"}}', 1, "as many addresses as pseudo_pool, and"),
         ('{"daemon": {"drop_in_path": "kernel"}}', 1, "daemon: drop_in_identity, drop_in_path: "),
         ('{"settings": {"connect_timeout": "soon"}}', 1, "soon"),
-        ('{"settings": {"threads": 99}}', 1, "99"),
+        (
+            '{"settings": {"threads": 2, "threads_least": 4}}',
+            1,
+            "settings: threads_least=4 is more than threads=2, the most",
+        ),
+        ('{"settings": {"threads": 99}}', 1, "settings.threads: '99' is not"),
         ('{\n"rules": [\n{},\n{}\n]\n}', 3, 'rules[0]: a rule has "publish"'),
         (
             '{"rules": [\n{"publish": "80:80", "container": "172.17.0.2"},\n'
@@ -142,14 +147,15 @@ def test_small_files_are_good(tmp_path: Path, text: str, said: str) -> None:
             '{"rules": [{"publish": "80:80", "container": "172.17.0.2"},\n'
             '{"host": "[::]:80", "container": "172.17.0.3:80"}]}',
             1,
-            "port [::]:80/tcp is published twice: keep one of them",
+            "published twice, for 172.17.0.2:80 and 172.17.0.3:80: keep one of them",
         ),
     ],
 )
-def test_files_that_are_not_good(tmp_path: Path, text: str, line: int, said: str) -> None:
+def test_files_that_are_not_good(tmp_path: Path, text: str, place: int | str, said: str) -> None:
+    """The line, and the column too where it is no JSON."""
     status, answer = check(tmp_path, text)
     assert status == 1
-    assert answer.startswith(f"/fairlead.json:{line}: ") and said in answer
+    assert answer.startswith(f"/fairlead.json:{place}: ") and said in answer
     assert "\n" not in answer
 
 
@@ -184,9 +190,12 @@ def test_a_port_in_use_is_told(network: Network, tmp_path: Path) -> None:
             Daemon(tmp_path, rules=[RULE], enter=network.host.enter)
 
 
-def test_a_second_daemon_is_told_of_the_first(start: Callable[..., Daemon]) -> None:
-    first = start(rules=[])
-    second = run("--config", str(first.config))
+def test_a_second_daemon_is_told_of_the_first(
+    network: Network, start: Callable[..., Daemon]
+) -> None:
+    """Before it is told that the ports of the file are in use."""
+    first = start()
+    second = run("--config", str(first.config), enter=network.host.enter)
     assert second.returncode == 1
     assert "api.sock: another program listens there" in second.stderr
     assert first.get("/v1/health") == {"status": "healthy"}

@@ -58,6 +58,7 @@ static struct daemon {
 	bool has_drop_ins;
 	struct endpoints_context endpoints;
 	struct server *api, *status;
+	int api_listener;
 
 	struct timeout_queue ending; /* from the first signal on */
 	struct timeout ending_check;
@@ -383,17 +384,22 @@ static gid_t group_of(const char *name)
 	return group ? group->gr_gid : (gid_t)-1;
 }
 
-static int start_api(struct error *err)
+/* Before anything is published: a daemon that runs already has the ports, too, but is the reason. */
+static int listen_for_api(struct error *err)
 {
 	const struct daemon_settings *settings = &self.control.config.daemon;
-	gid_t group = group_of(settings->api_group);
-	int fd = self.systemd.api;
 
-	if (fd < 0)
-		fd = unix_socket_listen(settings->api_socket, SOCK_STREAM, 0660, group, err);
-	if (fd < 0)
-		return fd;
-	self.api = server_start(&self.endpoints, fd, false, group, err);
+	self.api_listener = self.systemd.api;
+	if (self.api_listener < 0)
+		self.api_listener = unix_socket_listen(settings->api_socket, SOCK_STREAM, 0660,
+						       group_of(settings->api_group), err);
+	return self.api_listener < 0 ? self.api_listener : 0;
+}
+
+static int start_api(struct error *err)
+{
+	self.api = server_start(&self.endpoints, self.api_listener, false,
+				group_of(self.control.config.daemon.api_group), err);
 	return self.api ? 0 : err->code;
 }
 
@@ -475,7 +481,9 @@ int daemon_start(const char *config_path, struct error *err)
 	if (r < 0)
 		return r;
 	endpoints_init(&self.endpoints, &self.control);
-	r = publish(err);
+	r = listen_for_api(err);
+	if (r == 0)
+		r = publish(err);
 	if (r == 0) {
 		recall_clients();
 		r = start_api(err);

@@ -96,7 +96,8 @@ static void two_of_one_key_are_told(void **state)
 	assert_int_equal(ruleset_sort(&set, &err), 0);
 	add(&set, "::", 80, "172.17.0.3");
 	assert_int_equal(ruleset_sort(&set, &err), -EEXIST);
-	assert_string_equal(err.text, "port [::]:80/tcp is published twice: keep one of them");
+	assert_string_equal(err.text, "port [::]:80/tcp is published twice, for 172.17.0.2:80 and "
+				      "172.17.0.3:80: keep one of them");
 }
 
 static void circles_are_told(void **state)
