@@ -21,6 +21,38 @@ static bool is_text(uint8_t c)
 	return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
+/*
+ * Whether one of eight bytes is below 0x20 or is 0x7f: those that no text has, and the tab. In each
+ * byte of the difference the top bit is set where the byte was less; that of the byte itself must
+ * not have been.
+ */
+static bool has_control(const uint8_t *bytes)
+{
+	const uint64_t each = ~UINT64_C(0) / 255, top = each << 7;
+	uint64_t word, from_delete;
+
+	memcpy(&word, bytes, sizeof(word));
+	from_delete = word ^ each * 0x7f;
+	return (((word - each * 0x20) & ~word) | ((from_delete - each) & ~from_delete)) & top;
+}
+
+/* Most lines have no control characters, so eight bytes are looked at together. */
+static bool is_all_text(const uint8_t *bytes, size_t length)
+{
+	size_t i = 0;
+
+	while (i < length) {
+		if (length - i >= sizeof(uint64_t) && !has_control(bytes + i)) {
+			i += sizeof(uint64_t);
+			continue;
+		}
+		if (!is_text(bytes[i]))
+			return false;
+		i++;
+	}
+	return true;
+}
+
 static bool is_blank(uint8_t c)
 {
 	return c == ' ' || c == '\t';
@@ -61,9 +93,8 @@ static enum http_result take_line(const uint8_t *bytes, size_t length, size_t at
 	/* of a line without its end, the last byte may be the CR */
 	if (checked > 0 && line[checked - 1] == '\r')
 		checked--;
-	for (size_t i = 0; i < checked; i++)
-		if (!is_text(line[i]))
-			return HTTP_BAD;
+	if (!is_all_text(line, checked))
+		return HTTP_BAD;
 	if (!end)
 		return HTTP_MORE;
 	*ret_bytes = (size_t)(end - line) + 1;
@@ -293,9 +324,12 @@ static enum http_result read_version(const uint8_t *at, struct http_head *head)
 /* "http://example.net/path" (RFC 9112 section 3.2.2) says where to, as Host does. */
 static void read_authority(const uint8_t *target, size_t length, struct http_head *head)
 {
-	const uint8_t *begin = memmem(target, length, "://", 3), *end = target + length;
+	const uint8_t *begin, *end = target + length;
 
-	if (target[0] == '/' || !begin)
+	if (target[0] == '/')
+		return;
+	begin = memmem(target, length, "://", 3);
+	if (!begin)
 		return;
 	head->authority = begin + 3;
 	for (const uint8_t *c = begin + 3; c < end && !strchr("/?#", *c); c++) {
