@@ -33,7 +33,7 @@ struct tracked {
 	uint64_t id;
 	uint64_t begun_ns, seen_ns;
 	uint64_t in_bytes, out_bytes, in_packets, out_packets;
-	uint64_t in_bytes_s, out_bytes_s;
+	struct session_meter meter;
 	uint64_t sweep;
 	__be32 pseudo, target, aim;
 	__be16 target_port;
@@ -148,8 +148,6 @@ static struct session session_of(const struct tracked *flow)
 		.out_bytes = flow->out_bytes,
 		.in_packets = flow->in_packets,
 		.out_packets = flow->out_packets,
-		.in_bytes_s = flow->in_bytes_s,
-		.out_bytes_s = flow->out_bytes_s,
 		.state = state_of(flow),
 	};
 }
@@ -292,13 +290,6 @@ static uint64_t growth(uint64_t *value, uint64_t now)
 	return more;
 }
 
-static uint64_t rate_of(uint64_t bytes, uint64_t period_ns)
-{
-	uint64_t period_ms = period_ns / NS_PER_MS;
-
-	return period_ms > 0 ? bytes * 1000 / period_ms : 0;
-}
-
 /* The network of its container was made anew, and has another link now. */
 static bool has_moved(const struct tracked *flow, const struct flow6 *seen)
 {
@@ -309,15 +300,9 @@ static bool has_moved(const struct tracked *flow, const struct flow6 *seen)
 	       memcmp(rule->rule.container.ip, &seen->target, sizeof(seen->target)) == 0;
 }
 
-struct sweeping {
-	struct flow_table *table;
-	uint64_t period_ns;
-};
-
 static void take_from_client(void *context, const struct flow6_key *key, const struct flow6 *seen)
 {
-	const struct sweeping *sweeping = context;
-	struct flow_table *table = sweeping->table;
+	struct flow_table *table = context;
 	struct tracked *flow = find(table, key);
 	uint64_t bytes, packets;
 
@@ -337,7 +322,6 @@ static void take_from_client(void *context, const struct flow6_key *key, const s
 	}
 	bytes = growth(&flow->in_bytes, seen->bytes);
 	packets = growth(&flow->in_packets, seen->packets);
-	flow->in_bytes_s = rate_of(bytes, sweeping->period_ns);
 	flow->rule->counters.in_bytes += bytes;
 	table->in_bytes += bytes;
 	flow->rule->in_packets += packets;
@@ -350,8 +334,7 @@ static void take_from_client(void *context, const struct flow6_key *key, const s
 
 static void take_to_client(void *context, const struct flow6_key *key, const struct flow4 *seen)
 {
-	const struct sweeping *sweeping = context;
-	struct flow_table *table = sweeping->table;
+	struct flow_table *table = context;
 	struct tracked *flow = find(table, key);
 	uint64_t bytes, packets;
 
@@ -364,7 +347,6 @@ static void take_to_client(void *context, const struct flow6_key *key, const str
 	}
 	bytes = growth(&flow->out_bytes, seen->bytes);
 	packets = growth(&flow->out_packets, seen->packets);
-	flow->out_bytes_s = rate_of(bytes, sweeping->period_ns);
 	flow->rule->counters.out_bytes += bytes;
 	table->out_bytes += bytes;
 	flow->rule->out_packets += packets;
@@ -406,10 +388,9 @@ static void look_at_all(struct flow_table *table, uint64_t now_ns)
 void flow_table_sweep(struct flow_table *table)
 {
 	uint64_t now_ns = clock_now_ns();
-	struct sweeping sweeping = { .table = table, .period_ns = now_ns - table->swept_ns };
 	const struct translator_reader reader = { .take_from_client = take_from_client,
 						  .take_to_client = take_to_client,
-						  .context = &sweeping };
+						  .context = table };
 
 	table->sweep++;
 	clients_begin_sweep(table->clients);
@@ -423,16 +404,20 @@ void flow_table_sweep(struct flow_table *table)
 	table->sweep_cost_ns = clock_now_ns() - now_ns;
 }
 
-void flow_table_list(const struct flow_table *table,
+void flow_table_list(struct flow_table *table,
 		     void (*take)(void *context, const struct session *session,
 				  const struct kernel_rule *rule),
 		     void *context)
 {
-	for (const struct tracked *flow = table->flows; flow; flow = next_of(flow)) {
+	uint64_t now_ns = clock_now_ns();
+
+	for (struct tracked *flow = table->flows; flow; flow = next_of(flow)) {
 		struct session session = session_of(flow);
 
-		if (!flow->is_told)
-			take(context, &session, flow->rule);
+		if (flow->is_told)
+			continue;
+		session_take_rates(&session, &flow->meter, now_ns);
+		take(context, &session, flow->rule);
 	}
 }
 

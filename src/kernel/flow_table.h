@@ -48,7 +48,7 @@ void flow_table_fini(struct flow_table *table);
 void flow_table_sweep(struct flow_table *table);
 
 /* Shows all; their routes are NULL. */
-void flow_table_list(const struct flow_table *table,
+void flow_table_list(struct flow_table *table,
 		     void (*take)(void *context, const struct session *session,
 				  const struct kernel_rule *rule),
 		     void *context);

@@ -33,7 +33,7 @@ struct session {
 	uint64_t started_ns;	  /* on the monotonic clock */
 	uint64_t in_bytes;	  /* client to container */
 	uint64_t out_bytes;
-	uint64_t in_bytes_s; /* rates, see relay_list() */
+	uint64_t in_bytes_s; /* rates, see session_take_rates() */
 	uint64_t out_bytes_s;
 	uint64_t in_packets, out_packets; /* of the kernel path; else 0 */
 	enum session_state state;
@@ -46,6 +46,12 @@ struct session_meter {
 	uint64_t sampled_in, sampled_out;
 	uint64_t in_bytes_s, out_bytes_s;
 };
+
+/*
+ * The rates of a session that is shown: of the time since it was last shown, but of a second at
+ * least; asked earlier, they are those of before. A meter is zero at first.
+ */
+void session_take_rates(struct session *session, struct session_meter *meter, uint64_t now_ns);
 
 /* One that has ended. */
 struct session_end {

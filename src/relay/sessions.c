@@ -9,18 +9,6 @@
 /* Cursors at or above this one are among the UDP clients. */
 #define UDP_CURSOR SLOTS_MAX
 
-const char *session_state_name(enum session_state state)
-{
-	static const char *const names[] = {
-		[SESSION_CONNECTING] = "connecting",
-		[SESSION_OPEN] = "open",
-		[SESSION_HALF_CLOSED] = "half-closed",
-		[SESSION_CLOSING] = "closing",
-	};
-
-	return names[state];
-}
-
 /* A session in either table. */
 struct found {
 	struct flow *flow;
@@ -64,22 +52,6 @@ static void add_addresses(const struct found *found, struct session *session)
 		udp_add_addresses(found->client, session);
 }
 
-static void take_rates(struct session_meter *meter, struct session *session, uint64_t now_ns)
-{
-	uint64_t since_ns = meter->sampled_ns != 0 ? meter->sampled_ns : session->started_ns;
-	uint64_t period_ms = (now_ns - since_ns) / NS_PER_MS;
-
-	if (period_ms >= 1000 || (meter->sampled_ns == 0 && period_ms > 0)) {
-		meter->in_bytes_s = (session->in_bytes - meter->sampled_in) * 1000 / period_ms;
-		meter->out_bytes_s = (session->out_bytes - meter->sampled_out) * 1000 / period_ms;
-		meter->sampled_in = session->in_bytes;
-		meter->sampled_out = session->out_bytes;
-		meter->sampled_ns = now_ns;
-	}
-	session->in_bytes_s = meter->in_bytes_s;
-	session->out_bytes_s = meter->out_bytes_s;
-}
-
 bool relay_list(struct relay *relay, uint32_t *cursor, uint32_t most,
 		const struct session_lister *lister)
 {
@@ -92,7 +64,7 @@ bool relay_list(struct relay *relay, uint32_t *cursor, uint32_t most,
 		describe(&found, &session);
 		if (!lister->wants(lister->context, &session))
 			continue;
-		take_rates(meter_of(&found), &session, clock_now_ns());
+		session_take_rates(&session, meter_of(&found), clock_now_ns());
 		add_addresses(&found, &session);
 		if (!lister->take(lister->context, &session))
 			return true;

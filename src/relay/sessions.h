@@ -20,9 +20,6 @@ struct session_lister {
  * Shows the sessions of the relay to the lister, of which it looks at `most` at the most. *cursor is
  * 0 at first, and then what the last call has left there. Returns false once all have been looked
  * at. A session that begins meanwhile may be left out.
- *
- * Rates are of the time since the session was last shown, but of a second at least: asked earlier,
- * they are those of before.
  */
 bool relay_list(struct relay *relay, uint32_t *cursor, uint32_t most,
 		const struct session_lister *lister);
