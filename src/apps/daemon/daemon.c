@@ -58,12 +58,12 @@ static struct daemon {
 	bool has_drop_ins;
 	struct endpoints_context endpoints;
 	struct server *api, *status;
-	int api_listener;
 
 	struct timeout_queue ending; /* from the first signal on */
 	struct timeout ending_check;
 	uint64_t ends_at_ns;
 	struct helper stopper, reloader;
+	int api_listener;	/* until it is the server's */
 	bool reloads_again;	/* a signal came while the reloader was at work ... */
 	bool ends_then;		/* ... or the end is due */
 	bool keeps_kernel_path; /* for the daemon that follows */
