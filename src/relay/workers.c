@@ -414,6 +414,7 @@ void workers_init(struct workers *workers, struct relay *relay, uint32_t least, 
 void workers_fini(struct workers *workers)
 {
 	timeout_stop(&workers->tick);
+	workers_for_each(workers, stop_handover, NULL);
 	for (uint32_t i = 1; i < threads_end(workers); i++)
 		worker_free(workers->threads[i]);
 	if (workers->threads[0]) {
