@@ -73,6 +73,7 @@ struct pump {
 	uint8_t direction;    /* filtered: enum filter_direction */
 	uint16_t added_bytes; /* at the begin of what is held: not the source's, and not counted */
 	uint32_t held_bytes;  /* read and not yet written */
+	int source_error;     /* stream: splice has met it before all was read; positive errno */
 	void *held;	      /* struct pipe or struct pump_buffer; NULL while held_bytes is 0 */
 	uint64_t moved_bytes;
 	struct filter *filter; /* filtered: that of the session */

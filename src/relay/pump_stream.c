@@ -13,7 +13,9 @@
  * socket into a sockmap, and there splice may find nothing although recv does. So an EAGAIN right
  * at the start of a run, which an event announced bytes for, is checked with recv; if that finds
  * some, the pump copies from then on. So is every EAGAIN of a source that stops short, since splice
- * never passes urgent data.
+ * never passes urgent data; and where the stream has ended behind that, splice tells of the end, or
+ * of the error, which it takes out of the socket, as if all had been read. Neither is believed
+ * before recv says the same.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -143,6 +145,10 @@ static enum step hold(struct pump *pump, struct pump_resources *resources, const
 
 static enum step source_stopped(struct pump *pump, ssize_t got, struct pump_ends *ends)
 {
+	if (got == 0 && pump->source_error != 0) {
+		ends->error = pump->source_error;
+		return STEP_SOURCE_FAILED;
+	}
 	if (got == 0) {
 		pump->source_ended = true;
 		return STEP_ENDED;
@@ -186,7 +192,7 @@ static enum step copy(struct pump *pump, struct pump_resources *resources, struc
 
 	/* the last bytes wait for the end of file, which follows at once, and share its packet */
 	sent = send_retrying(ends->sink, resources->scratch, (size_t)got,
-			     ends->ending ? MSG_MORE : 0);
+			     ends->ending && !ends->limit ? MSG_MORE : 0);
 	if (sent < 0 && errno != EAGAIN)
 		return sink_stopped(ends);
 	if (sent < 0)
@@ -205,7 +211,7 @@ static enum step copy(struct pump *pump, struct pump_resources *resources, struc
 		 */
 		return ends->stops_short ? STEP_MOVED : STEP_DRAINED;
 	}
-	if (pump->mode == PUMP_COPY && ++pump->streak >= BULK_STREAK) {
+	if (pump->mode == PUMP_COPY && room == PUMP_COPY_BYTES && ++pump->streak >= BULK_STREAK) {
 		pump->streak = 0;
 		pump->was_bulk = true;
 		pump->held = pipe_pool_take(&resources->pipes);
@@ -251,10 +257,12 @@ static enum step splice_in(struct pump *pump, struct pump_resources *resources,
 		leave_splice(pump, resources, PUMP_COPY_ONLY);
 		return STEP_MOVED;
 	}
-	if (got < 0 && errno == EAGAIN && (first || ends->stops_short))
-		return doubt_splice(pump, resources, ends);
+	if (got < 0 && errno == EAGAIN && !first && !ends->stops_short)
+		return STEP_DRAINED;
+	if (got < 0 && errno != EAGAIN)
+		pump->source_error = errno;
 	if (got <= 0)
-		return source_stopped(pump, got, ends);
+		return doubt_splice(pump, resources, ends);
 	count_against_limit(ends, (size_t)got);
 	pump->held_bytes = (uint32_t)got;
 	pump->streak = got < SMALL_BYTES ? (uint8_t)(pump->streak + 1) : 0;
