@@ -230,6 +230,20 @@ uint32_t socket_unconfirmed_bytes(int fd)
 	return (uint32_t)bytes;
 }
 
+int socket_discard(int fd, size_t most)
+{
+	while (most > 0) {
+		ssize_t got = recv(fd, NULL, most, MSG_TRUNC | MSG_DONTWAIT);
+
+		if (got < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		if (got == 0)
+			return 0;
+		most -= (size_t)got;
+	}
+	return 1;
+}
+
 void socket_local_address(int fd, struct address *ret)
 {
 	struct sockaddr_storage storage = { .ss_family = AF_UNSPEC };

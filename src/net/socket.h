@@ -77,6 +77,12 @@ int socket_take_error(int fd);
 uint32_t socket_unconfirmed_bytes(int fd);
 
 /*
+ * Drops what has come to the TCP socket and is not read, about `most` bytes of it (MSG_TRUNC,
+ * tcp(7)). Returns 1 if there may be more, 0 if not, or -errno.
+ */
+int socket_discard(int fd, size_t most);
+
+/*
  * The address the socket is bound to, and the one it is connected to; of family AF_UNSPEC where there
  * is none.
  */

@@ -92,6 +92,7 @@ enum end_reason dial_end_reason(int error)
 	case -ECONNREFUSED:
 		return END_REFUSED;
 	case -ECONNRESET: /* it was connected, and had been reset before epoll told of it */
+	case -EPIPE:	  /* ... and had ended before that */
 		return END_BACKEND_RESET;
 	case -ETIMEDOUT:
 		return END_CONNECT_TIMEOUT;

@@ -36,12 +36,21 @@ static int other(int side)
 	return !side;
 }
 
-static void close_side(struct flow_side *side, bool reset)
+static bool is_stream(const struct flow *flow)
 {
-	if (reset)
+	return flow->route->protocol == PROTOCOL_TCP;
+}
+
+/* Closing a socket with something unread resets it, and what was sent there may be lost. */
+static void close_side(const struct flow *flow, struct flow_side *side, bool reset)
+{
+	if (reset) {
 		socket_reset(&side->fd);
-	else
-		fd_close(&side->fd);
+		return;
+	}
+	if (!side->ended && is_stream(flow))
+		(void)socket_discard(side->fd, PUMP_BUDGET_BYTES);
+	fd_close(&side->fd);
 }
 
 static uint64_t in_bytes(const struct flow *flow)
@@ -96,7 +105,7 @@ static void end_sides(struct relay *relay, struct flow *flow, enum end_reason re
 	if (relay->settings.tells_addresses)
 		flow_add_addresses(flow, &end.session);
 	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
-		close_side(&flow->sides[side], is_cut_off(flow, side, reason));
+		close_side(flow, &flow->sides[side], is_cut_off(flow, side, reason));
 	if (flow->filter)
 		flow->filter->ops->free(flow->filter);
 	if (flow->lease != 0)
@@ -143,11 +152,18 @@ static enum end_reason reset_reason(int side)
 	return side == FLOW_CLIENT ? END_CLIENT_RESET : END_BACKEND_RESET;
 }
 
+/*
+ * What still comes from the side that is left has nowhere to go. It is read all the same: a client
+ * that sends all before it reads would never get to what it is to confirm.
+ */
 static void drain(struct relay *relay, struct flow *flow)
 {
-	const struct flow_side *side = &flow->sides[other(flow->failed_side)];
-	uint32_t bytes = side->broken ? 0 : socket_unconfirmed_bytes(side->fd);
+	struct flow_side *side = &flow->sides[other(flow->failed_side)];
+	uint32_t bytes;
 
+	if (is_stream(flow) && socket_discard(side->fd, PUMP_BUDGET_BYTES) < 0)
+		side->failed = true;
+	bytes = side->broken || side->failed ? 0 : socket_unconfirmed_bytes(side->fd);
 	if (bytes < flow->unconfirmed_bytes)
 		flow->drained_until_ns = relay->loop->now_ns + DRAINING_PATIENCE_NS;
 	flow->unconfirmed_bytes = bytes;
@@ -161,7 +177,7 @@ static void start_to_drain(struct relay *relay, struct flow *flow, int failed,
 			   enum end_reason reason, int error)
 {
 	stop_pumping(relay, flow);
-	close_side(&flow->sides[failed], true);
+	close_side(flow, &flow->sides[failed], true);
 	flow->state = FLOW_DRAINING;
 	flow->failed_side = (uint8_t)failed;
 	flow->reason = (uint8_t)reason;
@@ -186,6 +202,7 @@ static void refuse(struct relay *relay, struct flow *flow, const struct filter_r
 			(void)send(client, refusal->reply, refusal->reply_bytes,
 				   MSG_DONTWAIT | MSG_NOSIGNAL);
 		(void)shutdown(client, SHUT_WR);
+		flow->sides[FLOW_BACKEND].ended = true;
 	}
 	start_to_drain(relay, flow, FLOW_BACKEND, refusal->reason, 0);
 }
@@ -198,21 +215,17 @@ static bool side_ended(struct relay *relay, struct flow *flow, int from)
 	/* a reset that has followed the end of file is told by nothing else */
 	int error = source->failed ? socket_take_error(source->fd) : 0;
 
-	source->ended = true;
 	if (source->broken || error != 0) {
 		side_failed(relay, flow, from, error);
 		return false;
 	}
+	source->ended = true;
 	if (!sink->ended) /* else both will be closed at once */
 		(void)shutdown(sink->fd, SHUT_WR);
 	return true;
 }
 
-/*
- * Writing to a side has failed: nothing more goes there, and what came from there is read to its
- * end.
- */
-static bool side_broke(struct relay *relay, struct flow *flow, int broken, int error)
+bool flow_side_broke(struct relay *relay, struct flow *flow, int broken, int error)
 {
 	struct flow_side *side = &flow->sides[broken];
 
@@ -242,6 +255,25 @@ static void bound_backend(struct flow *flow)
 	backend->bounded = true;
 }
 
+/* What comes for a side that takes nothing more is dropped, as in draining. */
+static bool drop_from(struct relay *relay, struct flow *flow, int from)
+{
+	struct flow_side *source = &flow->sides[from];
+	int r;
+
+	if (!source->readable || !is_stream(flow))
+		return true;
+	r = socket_discard(source->fd, PUMP_BUDGET_BYTES);
+	if (r < 0) {
+		side_failed(relay, flow, from, -r);
+		return false;
+	}
+	source->readable = r > 0;
+	if (r > 0 && list_is_empty(&flow->ready))
+		list_append(&relay->ready, &flow->ready);
+	return true;
+}
+
 /* Whether reading may stop before the end of what has come. */
 static bool is_troubled(const struct flow_side *source)
 {
@@ -258,6 +290,8 @@ static bool pump_from(struct relay *relay, struct flow *flow, int from)
 				  .stops_short = source->at_end || is_troubled(source),
 				  .ending = source->at_end && !is_troubled(source) };
 
+	if (sink->broken)
+		return drop_from(relay, flow, from);
 	if (source->ended || !sink->writable || (!source->readable && !pump_has_rest(pump)))
 		return true;
 	switch (pump_run(pump, &relay->pump_resources, &ends)) {
@@ -277,12 +311,14 @@ static bool pump_from(struct relay *relay, struct flow *flow, int from)
 		side_failed(relay, flow, from, ends.error);
 		return false;
 	case PUMP_SINK_ERROR:
-		return side_broke(relay, flow, other(from), ends.error);
+		return flow_side_broke(relay, flow, other(from), ends.error);
 	case PUMP_WAITING:
-		if (!source->failed)
+		if (source->failed || source->broken) /* it reads no more, so would never meet it */
+			side_failed(relay, flow, from, socket_take_error(source->fd));
+		else if (sink->ended) /* what it waits for does not come any more */
+			start_to_drain(relay, flow, other(from), END_DONE, 0);
+		else
 			return true;
-		/* it reads no more, and so would never meet it */
-		side_failed(relay, flow, from, socket_take_error(source->fd));
 		return false;
 	case PUMP_REFUSED:
 		if (flow->pumps[other(from)].held_bytes > 0) /* which come before */
@@ -334,8 +370,9 @@ void flow_pump(struct relay *relay, struct flow *flow)
 	if (!pump_from(relay, flow, FLOW_CLIENT) || !pump_from(relay, flow, FLOW_BACKEND))
 		return;
 	bound_backend(flow);
-	/* The backend's bytes may have shown that the client is broken: read what it had sent. */
-	if ((client->broken || waits_for_backend(flow)) && !pump_from(relay, flow, FLOW_CLIENT))
+	/* What the one has shown may be what the other waits for, or be its end. */
+	if ((client->broken || backend->broken || waits_for_backend(flow)) &&
+	    (!pump_from(relay, flow, FLOW_CLIENT) || !pump_from(relay, flow, FLOW_BACKEND)))
 		return;
 	if (client->ended && backend->ended)
 		flow_end(relay, flow, END_DONE, 0);
@@ -406,16 +443,16 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 			flow_pump(relay, flow);
 	} else if (flow->state == FLOW_DRAINING) {
 		/*
-		 * EPOLLHUP alone is both ends in order, and says nothing of what is on its way. The
-		 * side that failed is closed, but this turn may have had an event of it already.
+		 * The side that failed is closed, but this turn may have had an event of it already.
+		 * EPOLLHUP alone is both ends in order, and says nothing of what is on its way.
 		 */
-		if (side != flow->failed_side && (events & EPOLLERR))
-			flow_end(relay, flow, flow->reason, flow->error);
+		if (side != flow->failed_side)
+			drain(relay, flow);
 	} else if (flow->state == FLOW_ANNOUNCING) {
 		opening_announced(relay, flow);
 	} else if (side == FLOW_BACKEND) {
 		opening_event(relay, flow, events);
-	} else if (events & (EPOLLERR | EPOLLHUP)) {
+	} else if ((events & (EPOLLERR | EPOLLHUP)) && !opening_has_bytes(flow)) {
 		/* the client is gone before the container could answer */
 		flow_end(relay, flow, END_CLIENT_RESET, 0);
 	}

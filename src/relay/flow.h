@@ -114,6 +114,12 @@ void flow_resume(struct relay *relay, struct flow *flow);
 /* Moves what can be moved, both ways. May end the flow. */
 void flow_pump(struct relay *relay, struct flow *flow);
 
+/*
+ * Writing to a side has failed: nothing more goes there, and what came from there is read to its
+ * end. Returns false if the flow has ended, or only drains.
+ */
+bool flow_side_broke(struct relay *relay, struct flow *flow, int broken, int error);
+
 /* Ends a flow that has no slot, for lack of memory for one. */
 void flow_abandon(struct relay *relay, const struct flow *flow);
 

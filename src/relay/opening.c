@@ -42,8 +42,10 @@ static void dial_failed(struct relay *relay, struct flow *flow, int error)
 
 	fd_close(&backend->fd);
 	*backend = (struct flow_side){ .fd = -1 }; /* the next socket is well */
-	if ((error == -ECONNREFUSED && waited_ns < relay->settings.connect_retry_ns) ||
-	    (dial_is_shortage(error) && waited_ns < relay->settings.connect_timeout_ns))
+	if (flow->sides[FLOW_CLIENT].failed)
+		flow_end(relay, flow, END_CLIENT_RESET, 0);
+	else if ((error == -ECONNREFUSED && waited_ns < relay->settings.connect_retry_ns) ||
+		 (dial_is_shortage(error) && waited_ns < relay->settings.connect_timeout_ns))
 		wait_for_retry(relay, flow);
 	else
 		flow_end(relay, flow, dial_end_reason(error), -error);
@@ -72,6 +74,18 @@ static bool read_ahead(struct relay *relay, struct flow *flow)
 	}
 }
 
+/* What was read ahead could not be sent. */
+static void send_ahead_failed(struct relay *relay, struct flow *flow, int error)
+{
+	if (error != ECONNRESET && error != EPIPE) {
+		dial_failed(relay, flow, -error);
+		return;
+	}
+	/* it was connected, and may have said something before its reset */
+	opened(relay, flow);
+	(void)flow_side_broke(relay, flow, FLOW_BACKEND, error);
+}
+
 /* Sends what was read ahead, in the hope that the container has answered already. */
 static void send_ahead(struct relay *relay, struct flow *flow)
 {
@@ -88,7 +102,7 @@ static void send_ahead(struct relay *relay, struct flow *flow)
 	case PUMP_BLOCKED:
 		break;
 	case PUMP_SINK_ERROR:
-		dial_failed(relay, flow, -ends.error);
+		send_ahead_failed(relay, flow, ends.error);
 		break;
 	default:
 		opened(relay, flow);
@@ -284,6 +298,15 @@ void relay_accept(struct relay *relay, struct relay_route *route, int client_fd,
 		wait_for_announcement(relay, flow);
 	else if (introduce(relay, flow, NULL))
 		dial(relay, flow);
+}
+
+bool opening_has_bytes(const struct flow *flow)
+{
+	char byte;
+
+	return flow->state == FLOW_DIALING &&
+	       (flow->pumps[FLOW_CLIENT].held_bytes > 0 ||
+		recv(flow->sides[FLOW_CLIENT].fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
 }
 
 void opening_event(struct relay *relay, struct flow *flow, uint32_t events)

@@ -21,6 +21,12 @@
 /* An event of the container's side, while it is being connected to. */
 void opening_event(struct relay *relay, struct flow *flow, uint32_t events);
 
+/*
+ * Whether the client has said something for the container that is being connected to: it gets that
+ * even if the client has gone meanwhile.
+ */
+bool opening_has_bytes(const struct flow *flow);
+
 /* An event of a client that is to be announced. */
 void opening_announced(struct relay *relay, struct flow *flow);
 

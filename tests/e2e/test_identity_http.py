@@ -2,6 +2,7 @@
 """http: every request says who asks, and the framing of what passes is beyond doubt."""
 
 import asyncio
+import contextlib
 import re
 import socket
 import sys
@@ -20,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lab.backend import Handler, TcpBackend, read_all
 from lab.netns import CLIENT_IP6
 from lab.site import Site, SiteDaemon
+from lab.wait import wait_until
 
 pytest_plugins = ["lab.site_fixtures"]
 pytestmark = pytest.mark.timeout(120)
@@ -82,6 +84,29 @@ def test_ten_thousand_requests_of_one_connection(site: Site, site_daemon: SiteDa
     assert answers == b"".join(
         b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%d" % (len(str(i)), i) for i in range(count)
     )
+
+
+UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("asked", [UPGRADE + GET, GET + b"rubbish\r\n\r\n"], ids=["upgrade", "bad"])
+def test_a_container_that_ends_without_an_answer(
+    site: Site, site_daemon: SiteDaemon, asked: bytes
+) -> None:
+    """What the rest of the request waits for does not come any more, and no error tells of it."""
+    site_daemon.publish("8080:80", "http")
+
+    def end(session: socket.socket) -> None:
+        session.recv(5000)
+        session.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            session.recv(1)
+
+    with TcpBackend(site.box.net, 80, end), site.connect(8080) as client:
+        client.sendall(asked)
+        assert client.recv(1) == b""
+        wait_until(lambda: site_daemon.get("/v1/sessions")["sessions"] == [], "its end", 10)
 
 
 async def talk(listener: socket.socket, session: socket.socket) -> list:

@@ -9,8 +9,10 @@
 #include "net/socket.h"
 #include "relay/flow.h"
 
+#define BULK_BYTES (256 * 1024)
+
 /* More than a client takes that does not read, and less than the kernel queues for it. */
-#define ANSWER_BYTES (256 * 1024)
+#define ANSWER_BYTES (128 * 1024)
 #define SMALL_WINDOW_BYTES (16 * 1024)
 
 static struct relay_shared shared;
@@ -260,6 +262,119 @@ static void reset_does_not_wait_for_ever(void **state)
 	assert_int_equal(error, ECONNRESET);
 }
 
+/* A reset ends with one, also where the end of file had come before, and writing had found it. */
+static void withdrawn_while_draining(void)
+{
+	int error;
+
+	assert_int_equal(only_flow()->state, FLOW_DRAINING);
+	end_sessions(&relay, &route);
+	assert_true(read_all(client, &error) < ANSWER_BYTES);
+	assert_int_equal(error, ECONNRESET);
+}
+
+static void port_that_is_withdrawn_makes_no_end_of_a_reset(void **state)
+{
+	(void)state;
+	answer_to_a_slow_client();
+	assert_int_equal(send(client, "more", 4, 0), 4);
+	close(backend); /* a reset, as the question was not read */
+	backend = -1;
+	run_turns();
+	withdrawn_while_draining();
+}
+
+static void port_that_is_withdrawn_makes_no_end_of_an_end_and_a_reset(void **state)
+{
+	(void)state;
+	answer_to_a_slow_client();
+	shutdown(backend, SHUT_WR);
+	socket_reset(&backend);
+	run_turns();
+	withdrawn_while_draining();
+}
+
+/*
+ * The client's reset was told while its pump waited for a slow backend, and is told once only. When
+ * the backend is reset as well, there is nobody left to wait for.
+ */
+static void nothing_is_waited_for_of_a_client_that_has_reset(void **state)
+{
+	static uint8_t bulk[BULK_BYTES];
+	int window = SMALL_WINDOW_BYTES;
+
+	(void)state;
+	assert_int_equal(setsockopt(backend, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window)), 0);
+	answer_to_a_slow_client();
+	for (int silent = 0; silent < 5;) {
+		silent = send(client, bulk, sizeof(bulk), MSG_DONTWAIT) > 0 ? 0 : silent + 1;
+		run_turns();
+	}
+	assert_true(only_flow()->pumps[FLOW_CLIENT].held_bytes > 0);
+	socket_reset(&client);
+	run_turns();
+	assert_int_equal(route.counters.open, 1);
+	socket_reset(&backend);
+	run_turns();
+	run_turns();
+	assert_int_equal(route.counters.open, 0);
+}
+
+/* Whether the client can send that much, of which it reads nothing meanwhile. */
+static bool can_send(size_t length)
+{
+	static uint8_t bulk[BULK_BYTES];
+	int silent = 0;
+
+	while (length > 0 && silent < 10) {
+		size_t part = length < sizeof(bulk) ? length : sizeof(bulk);
+		ssize_t sent = send(client, bulk, part, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		length -= sent > 0 ? (size_t)sent : 0;
+		silent = sent > 0 ? 0 : silent + 1;
+		if (sent < 0)
+			run_turns();
+	}
+	return length == 0;
+}
+
+/* A client that reads only when it has sent all, and a backend that answers early and resets. */
+static void check_client_that_sends_first(size_t answer)
+{
+	static uint8_t bulk[BULK_BYTES];
+	size_t sent = 0, confirmed;
+	int error;
+
+	for (int silent = 0; sent < answer && silent < 4;) {
+		ssize_t more = send(backend, bulk, sizeof(bulk), MSG_DONTWAIT);
+
+		sent += more > 0 ? (size_t)more : 0;
+		silent = more > 0 ? 0 : silent + 1;
+		run_turns();
+	}
+	confirmed = sent - socket_unconfirmed_bytes(backend);
+	socket_reset(&backend);
+	assert_true(can_send(64 * BULK_BYTES));
+	assert_true(read_all(client, &error) >= confirmed);
+	assert_int_equal(error, ECONNRESET);
+	assert_int_equal(route.counters.open, 0);
+}
+
+static void client_that_sends_first_gets_a_small_answer(void **state)
+{
+	int window = SMALL_WINDOW_BYTES;
+
+	(void)state;
+	assert_int_equal(setsockopt(client, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window)), 0);
+	check_client_that_sends_first(ANSWER_BYTES); /* all of which the flow has passed on */
+}
+
+static void client_that_sends_first_gets_a_large_answer(void **state)
+{
+	(void)state;
+	check_client_that_sends_first(SIZE_MAX);
+}
+
 static void draining_ends_with_the_client(void **state)
 {
 	(void)state;
@@ -283,6 +398,18 @@ static void who_was_told_the_end_keeps_it_when_the_port_is_withdrawn(void **stat
 	assert_int_equal(route.counters.open, 1);
 	end_sessions(&relay, &route);
 	assert_int_equal(route.counters.ended[END_STOPPED], 1);
+	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
+	assert_int_equal(error, 0);
+}
+
+static void who_was_told_the_end_keeps_it_though_he_speaks(void **state)
+{
+	int error;
+
+	(void)state;
+	answer_and_end_in_order();
+	assert_int_equal(send(client, "more", 4, 0), 4);
+	end_sessions(&relay, &route);
 	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
 	assert_int_equal(error, 0);
 }
@@ -314,6 +441,17 @@ static void backend_that_resets_at_once_resets_the_client(void **state)
 {
 	(void)state;
 	backend = accept_from(backend_listener, 0);
+	socket_reset(&backend);
+	run_turns();
+	assert_was_reset(client);
+	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
+}
+
+static void backend_that_ends_and_resets_at_once_resets_the_client(void **state)
+{
+	(void)state;
+	backend = accept_from(backend_listener, 0);
+	shutdown(backend, SHUT_WR);
 	socket_reset(&backend);
 	run_turns();
 	assert_was_reset(client);
@@ -369,6 +507,49 @@ static void bulk_behind_urgent_data_crosses(void **state)
 	assert_int_equal(got, 3 * sizeof(bulk) + 1);
 }
 
+/*
+ * And if nothing but the end is behind the rest, splice says so at the urgent data, or that the
+ * stream was reset: in both cases there are bytes left to be read.
+ */
+static void send_bulk_with_urgent_data(void)
+{
+	static uint8_t bulk[BULK_BYTES];
+
+	assert_int_equal(send(backend, bulk, sizeof(bulk), MSG_DONTWAIT), sizeof(bulk));
+	run_turns();
+	assert_int_equal(only_flow()->pumps[FLOW_BACKEND].mode, PUMP_SPLICE);
+	assert_int_equal(drain(client), sizeof(bulk));
+	assert_int_equal(send(backend, bulk, 50000, MSG_DONTWAIT), 50000);
+	assert_int_equal(send(backend, "!", 1, MSG_OOB | MSG_DONTWAIT), 1);
+	assert_int_equal(send(backend, bulk, 50000, MSG_DONTWAIT), 50000);
+	assert_int_equal(socket_unconfirmed_bytes(backend), 0);
+}
+
+static void bulk_with_urgent_data_crosses_before_the_end(void **state)
+{
+	int error;
+
+	(void)state;
+	send_bulk_with_urgent_data();
+	shutdown(backend, SHUT_WR);
+	run_turns();
+	assert_int_equal(read_all(client, &error), 100001);
+	assert_int_equal(error, 0);
+}
+
+static void bulk_with_urgent_data_crosses_before_a_reset(void **state)
+{
+	int error;
+
+	(void)state;
+	send_bulk_with_urgent_data();
+	socket_reset(&backend);
+	run_turns();
+	assert_int_equal(read_all(client, &error), 100001);
+	assert_int_equal(error, ECONNRESET);
+	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
+}
+
 int main(void)
 {
 #define WITH_FLOW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -382,17 +563,28 @@ int main(void)
 		WITH_FLOW(reset_waits_until_a_slow_client_has_the_answer),
 		WITH_FLOW(reset_that_writing_has_found_waits_as_well),
 		WITH_FLOW(reset_does_not_wait_for_ever),
+		WITH_FLOW(port_that_is_withdrawn_makes_no_end_of_a_reset),
+		WITH_FLOW(port_that_is_withdrawn_makes_no_end_of_an_end_and_a_reset),
+		WITH_FLOW(nothing_is_waited_for_of_a_client_that_has_reset),
+		WITH_FLOW(client_that_sends_first_gets_a_small_answer),
+		WITH_FLOW(client_that_sends_first_gets_a_large_answer),
 		WITH_FLOW(draining_ends_with_the_client),
 		WITH_FLOW(who_was_told_the_end_keeps_it_when_the_port_is_withdrawn),
+		WITH_FLOW(who_was_told_the_end_keeps_it_though_he_speaks),
 		WITH_FLOW(who_was_not_is_reset),
 		WITH_FLOW(draining_outlasts_the_end_of_the_client),
 		WITH_FLOW(bytes_behind_urgent_data_cross),
 		WITH_FLOW(bulk_behind_urgent_data_crosses),
+		WITH_FLOW(bulk_with_urgent_data_crosses_before_the_end),
+		WITH_FLOW(bulk_with_urgent_data_crosses_before_a_reset),
 		cmocka_unit_test_setup_teardown(
 			bytes_of_a_backend_that_resets_at_once_reach_the_client, setup_relay,
 			teardown),
 		cmocka_unit_test_setup_teardown(backend_that_resets_at_once_resets_the_client,
 						setup_relay, teardown),
+		cmocka_unit_test_setup_teardown(
+			backend_that_ends_and_resets_at_once_resets_the_client, setup_relay,
+			teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

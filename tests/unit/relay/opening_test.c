@@ -53,6 +53,20 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Armed: the next recv(2) of the relay comes after the backend has accepted, answered and reset. */
+static bool backend_is_fast;
+
+ssize_t recv(int fd, void *bytes, size_t room, int flags)
+{
+	if (backend_is_fast) {
+		backend_is_fast = false;
+		backend = accept_from(backend_listener, 0);
+		assert_int_equal(send(backend, "goodbye", 7, 0), 7);
+		socket_reset(&backend);
+	}
+	return recvfrom(fd, bytes, room, flags, NULL, NULL);
+}
+
 static struct flow *accept_client(void)
 {
 	assert_true(relay_reserve(&relay));
@@ -136,6 +150,50 @@ static void client_that_was_reset_ends(void **state)
 	assert_int_equal(route.counters.ended[END_CLIENT_RESET], 1);
 }
 
+/*
+ * The container is connected in fact, and of both sides the loop tells of the client first: what it
+ * had said before its reset, its kernel has the confirmation of.
+ */
+static void early_data_outlives_its_client(void **state)
+{
+	(void)state;
+	route.early_misses = UINT8_MAX; /* it is not read ahead */
+	route.counters.sessions = 1;
+	assert_int_equal(accept_client()->state, FLOW_DIALING);
+	assert_int_equal(send(client, "question", 8, 0), 8);
+	socket_reset(&client);
+	run_turns();
+	backend = accept_from(backend_listener, 0);
+	assert_receives(backend, "question");
+	assert_was_reset(backend);
+	assert_int_equal(route.counters.ended[END_CLIENT_RESET], 1);
+}
+
+/* Nobody would have the answer. */
+static void nothing_is_dialed_again_for_a_client_that_is_gone(void **state)
+{
+	(void)state;
+	assert_int_equal(send(client, "question", 8, 0), 8);
+	fd_close(&backend_listener);
+	assert_int_equal(accept_client()->state, FLOW_WAITING);
+	socket_reset(&client);
+	run_turns();
+	assert_int_equal(route.counters.ended[END_CLIENT_RESET], 1);
+}
+
+static void goodbye_of_a_backend_outlives_what_was_sent_ahead(void **state)
+{
+	(void)state;
+	assert_int_equal(send(client, "question", 8, 0), 8);
+	backend_is_fast = true;
+	accept_client();
+	assert_false(backend_is_fast);
+	run_turns();
+	assert_receives(client, "goodbye");
+	assert_was_reset(client);
+	assert_int_equal(route.counters.ended[END_BACKEND_RESET], 1);
+}
+
 /* Where clients wait for the container to speak, they are not asked in vain each time. */
 static void silent_clients_are_found_out(void **state)
 {
@@ -194,6 +252,9 @@ int main(void)
 		WITH_RELAY(early_data_outlives_a_refusal),
 		WITH_RELAY(end_of_file_follows_early_data),
 		WITH_RELAY(client_that_was_reset_ends),
+		WITH_RELAY(early_data_outlives_its_client),
+		WITH_RELAY(nothing_is_dialed_again_for_a_client_that_is_gone),
+		WITH_RELAY(goodbye_of_a_backend_outlives_what_was_sent_ahead),
 		WITH_RELAY(silent_clients_are_found_out),
 		WITH_RELAY(session_that_lasts_is_kept_alive),
 	};
