@@ -60,7 +60,25 @@ static void close_with_unread_input_resets(void **state)
 	close(pair.server);
 }
 
-/* The same after shutdown(SHUT_WR): the FIN is out, then a reset overtakes the peaceful end. */
+/* With MSG_TRUNC and no buffer, recv() drops input: the close is in order again, and output that is
+ * on its way arrives. So a flow ends where the client was told the end, and still speaks. */
+static void close_after_input_was_dropped_does_not_reset(void **state)
+{
+	(void)state;
+	struct tcp_pair pair = tcp_pair_open();
+
+	send_all(pair.server, "unread", 6);
+	wait_for(pair.client, POLLIN);
+	send_all(pair.client, "answer", 6);
+	assert_int_equal(recv(pair.client, NULL, 1 << 20, MSG_TRUNC | MSG_DONTWAIT), 6);
+	close(pair.client);
+	wait_for(pair.server, POLLRDHUP);
+	assert_receives(pair.server, "answer");
+	assert_int_equal(take_socket_error(pair.server), 0);
+	close(pair.server);
+}
+
+/* Unread input after shutdown(SHUT_WR): the FIN is out, then a reset overtakes the peaceful end. */
 static void close_with_unread_input_resets_even_after_shutdown(void **state)
 {
 	(void)state;
@@ -208,6 +226,7 @@ int main(void)
 		cmocka_unit_test(linger_zero_close_resets_and_received_data_stays_readable),
 		cmocka_unit_test(linger_zero_close_drops_what_was_not_delivered),
 		cmocka_unit_test(close_with_unread_input_resets),
+		cmocka_unit_test(close_after_input_was_dropped_does_not_reset),
 		cmocka_unit_test(close_with_unread_input_resets_even_after_shutdown),
 		cmocka_unit_test(a_reset_after_a_fin_is_seen_only_in_the_socket_error),
 		cmocka_unit_test(writing_to_a_closed_peer_succeeds_once_then_fails),

@@ -194,6 +194,46 @@ static void data_before_a_reset_is_spliced_then_the_error_comes_once(void **stat
 	assert_int_equal(splice_some(f->pair.server, f->writer, 65536), 0);
 }
 
+static void send_with_urgent_data(const struct fixture *f)
+{
+	int on = 1;
+
+	assert_int_equal(setsockopt(f->pair.server, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)), 0);
+	send_all(f->pair.client, "before", 6);
+	assert_int_equal(send(f->pair.client, "!", 1, MSG_OOB), 1);
+	send_all(f->pair.client, "behind", 6);
+}
+
+/* What splice() says at urgent data is what is behind all data: the pump asks recv() before it
+ * believes in an end. */
+static void urgent_data_before_the_end_looks_like_the_end(void **state)
+{
+	struct fixture *f = *state;
+
+	send_with_urgent_data(f);
+	shutdown(f->pair.client, SHUT_WR);
+	wait_for(f->pair.server, POLLRDHUP);
+	assert_int_equal(splice_some(f->pair.server, f->writer, 65536), 6);
+	assert_int_equal(splice_some(f->pair.server, f->writer, 65536), 0);
+	assert_receives(f->pair.server, "!behind");
+}
+
+/* ... and before it believes in an error, which splice() has taken out of the socket. */
+static void urgent_data_before_a_reset_looks_like_the_reset(void **state)
+{
+	struct fixture *f = *state;
+	char byte;
+
+	send_with_urgent_data(f);
+	close_with_reset(f->pair.client);
+	f->pair.client = -1;
+	wait_for(f->pair.server, POLLRDHUP);
+	assert_int_equal(splice_some(f->pair.server, f->writer, 65536), 6);
+	assert_fails(splice_some(f->pair.server, f->writer, 65536), ECONNRESET);
+	assert_receives(f->pair.server, "!behind");
+	assert_int_equal(recv(f->pair.server, &byte, 1, 0), 0);
+}
+
 static volatile sig_atomic_t broken_pipe_signals;
 
 static void count_broken_pipe(int signal)
@@ -240,6 +280,8 @@ int main(void)
 		WITH_PIPE(what_a_full_sink_refuses_stays_in_the_pipe),
 		WITH_PIPE(shutdown_after_splice_keeps_the_order),
 		WITH_PIPE(data_before_a_reset_is_spliced_then_the_error_comes_once),
+		WITH_PIPE(urgent_data_before_the_end_looks_like_the_end),
+		WITH_PIPE(urgent_data_before_a_reset_looks_like_the_reset),
 		WITH_PIPE(splice_into_a_reset_socket_raises_sigpipe),
 	};
 
