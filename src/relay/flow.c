@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "net/socket.h"
+#include "relay/draining.h"
 #include "relay/handover.h"
 #include "relay/internal.h"
 #include "relay/opening.h"
@@ -28,29 +29,30 @@ _Static_assert(sizeof(struct flow) <= 400, "flow: a session in the process is at
 /* All of it, so that nothing ever has to be changed. */
 #define EVENTS (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
-/* How long a side that is to be reset may confirm nothing of what was written to it. */
-#define DRAINING_PATIENCE_NS (30 * NS_PER_S)
-
 static int other(int side)
 {
 	return !side;
 }
 
-static bool is_stream(const struct flow *flow)
+int flow_drop_unread(const struct flow *flow, int side)
 {
-	return flow->route->protocol == PROTOCOL_TCP;
+	return flow->route->protocol == PROTOCOL_TCP
+		       ? socket_discard(flow->sides[side].fd, PUMP_BUDGET_BYTES)
+		       : 0;
 }
 
 /* Closing a socket with something unread resets it, and what was sent there may be lost. */
-static void close_side(const struct flow *flow, struct flow_side *side, bool reset)
+static void close_side(struct flow *flow, int side, bool reset)
 {
+	struct flow_side *it = &flow->sides[side];
+
 	if (reset) {
-		socket_reset(&side->fd);
+		socket_reset(&it->fd);
 		return;
 	}
-	if (!side->ended && is_stream(flow))
-		(void)socket_discard(side->fd, PUMP_BUDGET_BYTES);
-	fd_close(&side->fd);
+	if (!it->ended)
+		(void)flow_drop_unread(flow, side);
+	fd_close(&it->fd);
 }
 
 static uint64_t in_bytes(const struct flow *flow)
@@ -89,7 +91,7 @@ static bool is_cut_off(const struct flow *flow, int side, enum end_reason reason
 	return reason != END_DONE && !(reason == END_STOPPED && was_told);
 }
 
-static void stop_pumping(struct relay *relay, struct flow *flow)
+void flow_stop_pumping(struct relay *relay, struct flow *flow)
 {
 	list_remove(&flow->ready);
 	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
@@ -105,7 +107,7 @@ static void end_sides(struct relay *relay, struct flow *flow, enum end_reason re
 	if (relay->settings.tells_addresses)
 		flow_add_addresses(flow, &end.session);
 	for (int side = FLOW_CLIENT; side <= FLOW_BACKEND; side++)
-		close_side(flow, &flow->sides[side], is_cut_off(flow, side, reason));
+		close_side(flow, side, is_cut_off(flow, side, reason));
 	if (flow->filter)
 		flow->filter->ops->free(flow->filter);
 	if (flow->lease != 0)
@@ -126,7 +128,7 @@ void flow_abandon(struct relay *relay, const struct flow *flow)
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error)
 {
 	timeout_stop(&flow->timeout);
-	stop_pumping(relay, flow);
+	flow_stop_pumping(relay, flow);
 	end_sides(relay, flow, reason, error);
 	slots_give(&relay->flows, flow);
 	relay_session_gone(relay);
@@ -145,51 +147,11 @@ void flow_refuse(struct relay *relay, struct relay_route *route, int client_fd,
 	tell_end(relay, &end, END_NO_MEMORY, ENOMEM);
 }
 
-/* Draining. */
-
-static enum end_reason reset_reason(int side)
-{
-	return side == FLOW_CLIENT ? END_CLIENT_RESET : END_BACKEND_RESET;
-}
-
-/*
- * What still comes from the side that is left has nowhere to go. It is read all the same: a client
- * that sends all before it reads would never get to what it is to confirm.
- */
-static void drain(struct relay *relay, struct flow *flow)
-{
-	struct flow_side *side = &flow->sides[other(flow->failed_side)];
-	uint32_t bytes;
-
-	if (is_stream(flow) && socket_discard(side->fd, PUMP_BUDGET_BYTES) < 0)
-		side->failed = true;
-	bytes = side->broken || side->failed ? 0 : socket_unconfirmed_bytes(side->fd);
-	if (bytes < flow->unconfirmed_bytes)
-		flow->drained_until_ns = relay->loop->now_ns + DRAINING_PATIENCE_NS;
-	flow->unconfirmed_bytes = bytes;
-	if (bytes == 0 || relay->loop->now_ns >= flow->drained_until_ns)
-		flow_end(relay, flow, flow->reason, flow->error);
-	else
-		timeout_start(&flow->timeout, &relay->draining, relay->loop);
-}
-
-static void start_to_drain(struct relay *relay, struct flow *flow, int failed,
-			   enum end_reason reason, int error)
-{
-	stop_pumping(relay, flow);
-	close_side(flow, &flow->sides[failed], true);
-	flow->state = FLOW_DRAINING;
-	flow->failed_side = (uint8_t)failed;
-	flow->reason = (uint8_t)reason;
-	flow->error = error;
-	flow->unconfirmed_bytes = UINT32_MAX;
-	drain(relay, flow);
-}
-
 /* Nothing comes any more from a side, and nothing can be sent there. */
 static void side_failed(struct relay *relay, struct flow *flow, int failed, int error)
 {
-	start_to_drain(relay, flow, failed, reset_reason(failed), error);
+	draining_begin(relay, flow, failed,
+		       failed == FLOW_CLIENT ? END_CLIENT_RESET : END_BACKEND_RESET, error);
 }
 
 /* The filter has ended the session, and the client is told why. */
@@ -204,7 +166,7 @@ static void refuse(struct relay *relay, struct flow *flow, const struct filter_r
 		(void)shutdown(client, SHUT_WR);
 		flow->sides[FLOW_BACKEND].ended = true;
 	}
-	start_to_drain(relay, flow, FLOW_BACKEND, refusal->reason, 0);
+	draining_begin(relay, flow, FLOW_BACKEND, refusal->reason, 0);
 }
 
 /* Pumping. The functions that may end the flow, or start to, return false if they did. */
@@ -261,9 +223,9 @@ static bool drop_from(struct relay *relay, struct flow *flow, int from)
 	struct flow_side *source = &flow->sides[from];
 	int r;
 
-	if (!source->readable || !is_stream(flow))
+	if (!source->readable)
 		return true;
-	r = socket_discard(source->fd, PUMP_BUDGET_BYTES);
+	r = flow_drop_unread(flow, from);
 	if (r < 0) {
 		side_failed(relay, flow, from, -r);
 		return false;
@@ -316,7 +278,7 @@ static bool pump_from(struct relay *relay, struct flow *flow, int from)
 		if (source->failed || source->broken) /* it reads no more, so would never meet it */
 			side_failed(relay, flow, from, socket_take_error(source->fd));
 		else if (sink->ended) /* what it waits for does not come any more */
-			start_to_drain(relay, flow, other(from), END_DONE, 0);
+			draining_begin(relay, flow, other(from), END_DONE, 0);
 		else
 			return true;
 		return false;
@@ -447,7 +409,7 @@ static void side_event(struct relay *relay, struct flow *flow, int side, uint32_
 		 * EPOLLHUP alone is both ends in order, and says nothing of what is on its way.
 		 */
 		if (side != flow->failed_side)
-			drain(relay, flow);
+			draining_go_on(relay, flow);
 	} else if (flow->state == FLOW_ANNOUNCING) {
 		opening_announced(relay, flow);
 	} else if (side == FLOW_BACKEND) {
@@ -553,9 +515,4 @@ void flow_half_closed_expired(void *context, struct timeout *timeout)
 		start_half_closed(context, flow);
 	else
 		flow_end(context, flow, END_HALF_CLOSED_TIMEOUT, ETIMEDOUT);
-}
-
-void flow_draining_expired(void *context, struct timeout *timeout)
-{
-	drain(context, container_of(timeout, struct flow, timeout));
 }

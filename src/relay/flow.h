@@ -16,9 +16,8 @@
  * Ends and errors. End of file crosses as shutdown(2) once its pump is empty, each way on its own.
  * An error crosses as a reset. A side on which writing fails is `broken`, but what it had sent
  * before may still wait in its receive queue (an HTTP server that answers 413 and closes does
- * that), so the other direction is drained before the reset. And a reset makes the kernel forget
- * what it has not sent, so the other side's reset waits until it has confirmed all; it may take its
- * time as long as it confirms something.
+ * that), so it is read to its end before that reset, and what comes for it is dropped. Then the
+ * flow is draining (relay/draining.h).
  *
  * SCTP has no half-closed state, but an end takes its time there too: shutdown(2) asks the peer,
  * who agrees when it has all messages. Until then its own are read, since a socket that is closed
@@ -91,7 +90,6 @@ void flow_client_event(void *context, struct loop_ref ref, uint32_t events);
 void flow_backend_event(void *context, struct loop_ref ref, uint32_t events);
 void flow_settling_expired(void *context, struct timeout *timeout);
 void flow_half_closed_expired(void *context, struct timeout *timeout);
-void flow_draining_expired(void *context, struct timeout *timeout);
 
 /* Pumps the flows that had not finished. Returns whether some still have not. */
 bool flow_work(void *context);
@@ -103,7 +101,16 @@ bool flow_work(void *context);
  */
 void flow_end(struct relay *relay, struct flow *flow, enum end_reason reason, int error);
 
-/* For opening.c and handover.c. */
+/* For opening.c, draining.c and handover.c. */
+
+/* Moves nothing any more, and gives back what the pumps hold. */
+void flow_stop_pumping(struct relay *relay, struct flow *flow);
+
+/*
+ * Drops what has come from a side of a TCP session and is not read, or a good part of it. Returns as
+ * socket_discard() does.
+ */
+int flow_drop_unread(const struct flow *flow, int side);
 
 /* Registers a side with epoll, once. Returns 0 or -errno. */
 int flow_watch(struct relay *relay, struct flow *flow, int side);

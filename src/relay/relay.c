@@ -2,6 +2,7 @@
 #include "relay/relay.h"
 
 #include "base/clock.h"
+#include "relay/draining.h"
 #include "relay/flow.h"
 #include "relay/internal.h"
 #include "relay/opening.h"
@@ -72,7 +73,7 @@ void relay_init(struct relay *relay, struct loop *loop, const struct relay_setti
 	timeout_queue_init(&relay->settling, loop, SETTLING_NS, flow_settling_expired, relay);
 	timeout_queue_init(&relay->half_closed, loop, settings->half_closed_timeout_ns,
 			   flow_half_closed_expired, relay);
-	timeout_queue_init(&relay->draining, loop, DRAINING_NS, flow_draining_expired, relay);
+	timeout_queue_init(&relay->draining, loop, DRAINING_NS, draining_expired, relay);
 	timeout_queue_init(&relay->trimming, loop, TRIM_NS, trim_expired, relay);
 	timeout_init(&relay->trim);
 }
