@@ -295,10 +295,11 @@ static bool is_old_news(int error)
 {
 	/*
 	 * What the kernel reports of an earlier datagram (sk_err, set by ICMP) instead of sending
-	 * this one.
+	 * this one. Some of them may also be about this one: then they come again.
 	 */
 	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
-	       error == EHOSTDOWN || error == ENOPROTOOPT || error == EPROTO || error == EOPNOTSUPP;
+	       error == EHOSTDOWN || error == ENOPROTOOPT || error == EPROTO ||
+	       error == EOPNOTSUPP || error == ENONET || error == EACCES || error == EMSGSIZE;
 }
 
 /*
@@ -374,10 +375,10 @@ static void send_batch(int fd, int family, const struct datagram *datagrams, uin
 
 		if (sent > 0) {
 			next += (uint32_t)sent;
+			ret->refused += retried;
 			count_sent(datagrams + first, out.firsts[next] - first, ret);
 			retried = false;
 		} else if (is_old_news(error) && !retried) {
-			ret->refused++;
 			retried = true;
 		} else {
 			next++;

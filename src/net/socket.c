@@ -164,8 +164,12 @@ int socket_bind_source(int fd, const struct address *source)
 	int r;
 
 	if (source->port >= EPHEMERAL_PORT_LEAST) {
-		/* several connections may share it, to several containers */
-		(void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		/*
+		 * Several connections may share it, to several containers. Of UDP, nothing would
+		 * keep two from having the same container, and the answers of both.
+		 */
+		if (get_option(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM)
+			(void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		r = bind_to(fd, source);
 		if (r != -EADDRINUSE && r != -EACCES)
 			return r;
@@ -205,6 +209,17 @@ void socket_set_receive_buffer(int fd, uint32_t bytes)
 
 	if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, half) < 0)
 		(void)set_option(fd, SOL_SOCKET, SO_RCVBUF, half);
+}
+
+void socket_raise_buffers(int fd, uint32_t receive_bytes, uint32_t send_bytes)
+{
+	int half = (int)(send_bytes / 2);
+
+	if (get_option(fd, SOL_SOCKET, SO_RCVBUF) < (int)receive_bytes)
+		socket_set_receive_buffer(fd, receive_bytes);
+	if (get_option(fd, SOL_SOCKET, SO_SNDBUF) < (int)send_bytes &&
+	    set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, half) < 0)
+		(void)set_option(fd, SOL_SOCKET, SO_SNDBUF, half);
 }
 
 void socket_reset(int *fd)

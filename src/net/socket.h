@@ -64,6 +64,9 @@ void socket_delay_ack(int fd, bool delay);
  */
 void socket_set_receive_buffer(int fd, uint32_t bytes);
 
+/* The same for both buffers of a socket, which are never made smaller by it. */
+void socket_raise_buffers(int fd, uint32_t receive_bytes, uint32_t send_bytes);
+
 /* Closes the socket so that the peer sees a reset (SO_LINGER with time 0), and sets *fd to -1. */
 void socket_reset(int *fd);
 

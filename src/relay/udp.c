@@ -25,6 +25,16 @@ _Static_assert(sizeof(struct udp_client) <= 256,
  */
 #define PORT_RECEIVE_BYTES (2 * 1024 * 1024)
 
+/*
+ * What may be on its way to the clients, whose link is slower than the container: a full batch.
+ * Where this is full, datagrams are dropped, as nothing waits for room.
+ */
+#define PORT_SEND_BYTES (4 * 1024 * 1024)
+
+/* The same of one client, towards the container and from it. */
+#define CLIENT_RECEIVE_BYTES (1024 * 1024)
+#define CLIENT_SEND_BYTES (2 * 1024 * 1024)
+
 static void client_event(void *context, struct loop_ref ref, uint32_t events);
 static void idle_expired(void *context, struct timeout *timeout);
 static bool answer_work(void *context);
@@ -53,7 +63,7 @@ void udp_port_init(struct udp_port *port, int fd, struct relay_route *route)
 	port->number = local.port;
 	port->refusal_told_ns = 0;
 	udp_port_changed(port);
-	socket_set_receive_buffer(fd, PORT_RECEIVE_BYTES);
+	socket_raise_buffers(fd, PORT_RECEIVE_BYTES, PORT_SEND_BYTES);
 }
 
 void udp_port_changed(struct udp_port *port)
@@ -61,7 +71,9 @@ void udp_port_changed(struct udp_port *port)
 	const struct relay_route *route = port->route;
 
 	port->edits = route->introduces && route->introducer->edits_datagrams(route->policy);
-	datagram_want_gro(port->fd, !port->edits);
+	/* never off again: what waits there already would come as one datagram, without a word */
+	if (!port->edits)
+		datagram_want_gro(port->fd, true);
 }
 
 /*
@@ -177,9 +189,19 @@ void udp_drop_withdrawn(struct relay *relay, bool all)
 	end_clients(relay, NULL, all);
 }
 
+static bool evict_oldest(struct relay *relay)
+{
+	struct timeout *oldest = timeout_oldest(&relay->udp_idle);
+
+	if (oldest)
+		udp_end_client(relay, container_of(oldest, struct udp_client, idle), END_EVICTED);
+	return oldest;
+}
+
+/* For a client that has its slot already. */
 static bool take_room(struct relay *relay)
 {
-	return relay->udp_clients.used < relay->settings.udp_clients_max &&
+	return relay->udp_clients.used <= relay->settings.udp_clients_max &&
 	       relay_take_descriptors(relay, 1);
 }
 
@@ -189,15 +211,7 @@ static bool take_room(struct relay *relay)
  */
 static bool make_room(struct relay *relay)
 {
-	struct timeout *oldest;
-
-	if (take_room(relay))
-		return true;
-	oldest = timeout_oldest(&relay->udp_idle);
-	if (!oldest)
-		return false;
-	udp_end_client(relay, container_of(oldest, struct udp_client, idle), END_EVICTED);
-	return take_room(relay);
+	return take_room(relay) || (evict_oldest(relay) && take_room(relay));
 }
 
 static int open_backend(const struct udp_port *port, const struct address *source)
@@ -213,6 +227,7 @@ static int open_backend(const struct udp_port *port, const struct address *sourc
 	if (r < 0)
 		return r;
 	datagram_want_gro(fd, !port->edits);
+	socket_raise_buffers(fd, CLIENT_RECEIVE_BYTES, CLIENT_SEND_BYTES);
 	if (connect(fd, (struct sockaddr *)&storage, length) < 0)
 		return -errno;
 	return fd_take(&fd);
@@ -298,43 +313,43 @@ static void tell_refusal(struct relay *relay, const struct udp_client *client,
 	relay_tell_end(relay, &end);
 }
 
-static struct udp_client *client_open(struct relay *relay, const struct udp_key *key,
-				      const struct announcement *announced)
+/* Connects it to the container. Its descriptor is taken from the budget already. */
+static bool client_connect(struct relay *relay, struct udp_client *client,
+			   const struct address *source)
 {
-	struct udp_client *client = slots_take(&relay->udp_clients);
-	struct address source;
-	int r;
-
-	if (!client)
-		return NULL;
-	client_init(relay, client, key);
-	r = introduce(client, announced, &source);
-	if (r == 0)
-		client->fd = open_backend(key->port, &source);
-	else
-		tell_refusal(relay, client, end_reason_of_introduction(r));
-	if (client->fd < 0 ||
+	client->fd = open_backend(client->key.port, source);
+	if (client->fd >= 0 &&
 	    loop_watch(relay->loop, client->fd, EPOLLIN,
-		       loop_ref_to(relay->udp_client_kind, &client->slot)) < 0 ||
-	    udp_table_insert(relay, client) < 0) {
-		client_fini(client);
-		slots_give(&relay->udp_clients, client);
-		return NULL;
-	}
-	return client;
+		       loop_ref_to(relay->udp_client_kind, &client->slot)) == 0 &&
+	    udp_table_insert(relay, client) == 0)
+		return true;
+	budget_give(relay->budget, 1);
+	return false;
 }
 
+/* One who may not come is no reason for another to leave, so room is made for those who may. */
 static struct udp_client *client_new(struct relay *relay, const struct udp_key *key,
 				     const struct announcement *announced)
 {
 	struct relay_counters *counters = &key->port->route->counters;
-	struct udp_client *client;
+	struct udp_client *client = slots_take(&relay->udp_clients);
+	struct address source;
+	bool connected = false;
+	int r;
 
-	if (!make_room(relay))
+	if (!client && evict_oldest(relay))
+		client = slots_take(&relay->udp_clients);
+	if (!client)
 		return NULL;
-	client = client_open(relay, key, announced);
-	if (!client) {
-		budget_give(relay->budget, 1);
+	client_init(relay, client, key);
+	r = introduce(client, announced, &source);
+	if (r < 0)
+		tell_refusal(relay, client, end_reason_of_introduction(r));
+	else if (make_room(relay))
+		connected = client_connect(relay, client, &source);
+	if (!connected) {
+		client_fini(client);
+		slots_give(&relay->udp_clients, client);
 		return NULL;
 	}
 	counters->sessions++;
@@ -350,12 +365,27 @@ static void count_sent(struct relay_counters *counters, const struct datagram_se
 	counters->refused_datagrams += sent->refused;
 }
 
+/* A container that was not there, or has begun anew, has not had the head of the first datagram. */
+static void look_for_refusal(struct udp_client *client)
+{
+	int error = socket_take_error(client->fd);
+
+	if (error != 0)
+		client->key.port->route->counters.refused_datagrams++;
+	if (error == ECONNREFUSED)
+		client->is_introduced = false;
+}
+
 /* Of datagrams that shall have one: each, or the first of the client. */
 static void add_heads(struct udp_client *client, struct datagram *datagrams, uint32_t count)
 {
 	const struct udp_head *head = client->head;
 
-	if (!head || (head->first_only && client->in_datagrams > 0))
+	if (!head)
+		return;
+	if (head->first_only && client->is_introduced)
+		look_for_refusal(client);
+	if (head->first_only && client->is_introduced)
 		return;
 	for (uint32_t i = 0; i < (head->first_only ? 1 : count); i++) {
 		datagrams[i].head = head->bytes;
@@ -391,6 +421,7 @@ static void send_to_backend(struct relay *relay, struct udp_port *port, struct d
 	datagram_send(client->fd, port->route->target.family, datagrams, count, &sent);
 	client->in_bytes += sent.sent_bytes;
 	client->in_datagrams += sent.sent;
+	client->is_introduced = client->is_introduced || sent.sent > 0;
 	count_sent(counters, &sent);
 	counters->in_datagrams += sent.sent;
 	counters->in_bytes += sent.sent_bytes;
@@ -424,24 +455,72 @@ static bool is_announcing(const struct udp_port *port, const struct datagram *da
 	return port->edits && route->introducer->expects(route->policy, &datagram->peer);
 }
 
+/* Such come where the port has not always edited. */
+static bool is_to_be_parted(const struct udp_port *port, const struct datagram *datagram)
+{
+	return port->edits && datagram->segment_bytes != 0;
+}
+
 /* Deals with the first datagrams, and returns how many. */
 static uint32_t receive_some(struct relay *relay, struct udp_port *port, struct datagram *datagrams,
 			     uint32_t count)
 {
 	uint32_t same = 1;
 
-	if (port->edits && datagrams[0].segment_bytes != 0) { /* from before it did */
-		port->route->counters.dropped_datagrams += datagram_segments(&datagrams[0]);
-		return 1;
-	}
 	if (is_announcing(port, &datagrams[0])) {
 		receive_announced(relay, port, &datagrams[0]);
 		return 1;
 	}
-	while (same < count && same_client(&datagrams[0], &datagrams[same]))
+	while (same < count && same_client(&datagrams[0], &datagrams[same]) &&
+	       !is_to_be_parted(port, &datagrams[same]))
 		same++;
 	send_to_backend(relay, port, datagrams, same, NULL);
 	return same;
+}
+
+static void receive_all(struct relay *relay, struct udp_port *port, struct datagram *datagrams,
+			uint32_t count)
+{
+	for (uint32_t first = 0; first < count;)
+		first += receive_some(relay, port, &datagrams[first], count - first);
+}
+
+/* Several that came in one buffer, each of which is to be looked at. */
+static void receive_segments(struct relay *relay, struct udp_port *port,
+			     const struct datagram *datagram)
+{
+	struct datagram parts[DATAGRAM_BATCH];
+	uint32_t count = 0;
+
+	for (uint32_t at = 0; at < datagram->length; at += datagram->segment_bytes) {
+		struct datagram *part = &parts[count++];
+
+		*part = *datagram;
+		part->bytes += at;
+		part->length -= at;
+		if (part->length > datagram->segment_bytes)
+			part->length = datagram->segment_bytes;
+		part->segment_bytes = 0;
+		if (count == DATAGRAM_BATCH) {
+			receive_all(relay, port, parts, count);
+			count = 0;
+		}
+	}
+	receive_all(relay, port, parts, count);
+}
+
+static void receive_batch(struct relay *relay, struct udp_port *port, struct datagram_batch *in)
+{
+	for (uint32_t first = 0; first < in->count;) {
+		struct datagram *datagrams = &in->datagrams[first];
+
+		if (is_to_be_parted(port, datagrams)) {
+			receive_segments(relay, port, datagrams);
+			first++;
+		} else {
+			first += receive_some(relay, port, datagrams, in->count - first);
+		}
+	}
 }
 
 void udp_port_receive(struct relay *relay, struct udp_port *port)
@@ -450,7 +529,6 @@ void udp_port_receive(struct relay *relay, struct udp_port *port)
 
 	send_answers(relay);
 	for (int round = 0; in && round < ROUNDS_PER_TURN; round++) {
-		uint32_t first = 0;
 		int received;
 
 		in->count = 0;
@@ -458,9 +536,7 @@ void udp_port_receive(struct relay *relay, struct udp_port *port)
 
 		if (received == -EAGAIN)
 			return;
-		while (first < in->count)
-			first += receive_some(relay, port, &in->datagrams[first],
-					      in->count - first);
+		receive_batch(relay, port, in);
 		if (received >= 0 && received < DATAGRAM_BATCH)
 			return;
 	}
@@ -521,6 +597,8 @@ static bool collect_answers(struct relay *relay, struct udp_client *client)
 	if (received < 0) {
 		/* an ICMP error for something sent earlier; datagrams may be behind it */
 		client->key.port->route->counters.refused_datagrams++;
+		if (received == -ECONNREFUSED)
+			client->is_introduced = false;
 		return true;
 	}
 	timeout_start(&client->idle, &relay->udp_idle, relay->loop);

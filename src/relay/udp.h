@@ -50,6 +50,7 @@ struct udp_client {
 	struct udp_key key;
 	struct udp_head *head; /* NULL: none */
 	uint32_t lease;	       /* the introducer's */
+	bool is_introduced;    /* the container has had the head of its first datagram */
 	struct timeout idle;
 	uint64_t id;
 	uint64_t started_ns;

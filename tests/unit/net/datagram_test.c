@@ -3,6 +3,8 @@
 #include "support.h"
 
 #include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
 #include <poll.h>
 
@@ -393,6 +395,68 @@ static void refusal_is_told_when_receiving(void **state)
 	server = -1;
 }
 
+static uint16_t checksum(const void *of, size_t length)
+{
+	const uint16_t *words = of;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < length / 2; i++)
+		sum += words[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t) ~(sum + (sum >> 16));
+}
+
+/* Tells the client's socket that something it had sent to the server needs fragments, as a router
+ * does. */
+static void tell_of_a_smaller_mtu(int raw)
+{
+	struct {
+		struct icmphdr icmp;
+		struct iphdr ip;
+		struct udphdr udp;
+	} news = {
+		.icmp = { .type = ICMP_DEST_UNREACH, .code = ICMP_FRAG_NEEDED },
+		.ip = { .version = 4,
+			.ihl = 5,
+			.tot_len = htons(1500),
+			.frag_off = htons(IP_DF),
+			.ttl = 64,
+			.protocol = IPPROTO_UDP,
+			.saddr = htonl(INADDR_LOOPBACK),
+			.daddr = htonl(INADDR_LOOPBACK) },
+		.udp = { .source = htons(client_address.port), .dest = htons(server_address.port) },
+	};
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_addr = { .s_addr = htonl(INADDR_LOOPBACK) } };
+
+	news.icmp.un.frag.mtu = htons(1400);
+	news.icmp.checksum = checksum(&news, sizeof(news));
+	assert_int_equal(sendto(raw, &news, sizeof(news), 0, (struct sockaddr *)&to, sizeof(to)),
+			 sizeof(news));
+	assert_true(wait_for(client, POLLERR, COMES_MS));
+}
+
+/* The kernel says it in place of sending what comes next, which is small enough. */
+static void smaller_mtu_costs_no_later_datagram(void **state)
+{
+	int raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+	struct sockaddr_storage storage;
+	socklen_t length = address_to_sockaddr(&server_address, AF_INET, &storage);
+	struct datagram datagram = { .bytes = bytes, .length = 5 };
+	struct datagram_sent sent;
+
+	(void)state;
+	if (raw < 0)
+		skip(); /* it is root's to do */
+	assert_int_equal(connect(client, (struct sockaddr *)&storage, length), 0);
+	tell_of_a_smaller_mtu(raw);
+	datagram_send(client, AF_INET, &datagram, 1, &sent);
+	assert_int_equal(sent.sent, 1);
+	assert_int_equal(sent.dropped, 0);
+	assert_int_equal(receive_one(server)->length, 5);
+	close(raw);
+}
+
 int main(void)
 {
 #define WITH(pair, test) cmocka_unit_test_setup_teardown(test, setup_##pair, teardown)
@@ -420,6 +484,7 @@ int main(void)
 		WITH(ipv4, lone_datagram_has_no_segments),
 		WITH(ipv4, refusal_costs_no_later_datagram),
 		WITH(ipv4, refusal_is_told_when_receiving),
+		WITH(ipv4, smaller_mtu_costs_no_later_datagram),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

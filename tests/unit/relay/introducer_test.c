@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,10 +121,12 @@ static size_t answers_with(const void *of, const uint8_t *bytes, size_t length)
 	return length >= 2 && memcmp(bytes, "##", 2) == 0 ? 2 : 0;
 }
 
+static bool edits;
+
 static bool edits_datagrams(const void *of)
 {
 	(void)of;
-	return true;
+	return edits;
 }
 
 static const struct introducer introducer = { .expects = expects,
@@ -155,7 +158,9 @@ static void start_udp(void)
 
 	udp_route = (struct relay_route){ .protocol = PROTOCOL_UDP };
 	udp_backend = listen_on(PROTOCOL_UDP, "127.0.0.1", &udp_route.target);
-	udp_front = listen_on(PROTOCOL_UDP, "127.0.0.1", &udp_address);
+	udp_front = listen_on(PROTOCOL_UDP, "0.0.0.0", &udp_address);
+	udp_address = address_of("127.0.0.1", udp_address.port);
+	edits = true;
 	udp_route.introducer = &introducer;
 	udp_route.policy = &policy;
 	udp_route.introduces = true;
@@ -579,6 +584,125 @@ static void client_that_cannot_be_introduced_is_dropped(void **state)
 	close(fd);
 }
 
+static void answer_to(const struct sockaddr_storage *to, const char *text)
+{
+	ssize_t length = (ssize_t)strlen(text);
+
+	assert_int_equal(sendto(udp_backend, text, strlen(text), 0, (const struct sockaddr *)to,
+				sizeof(struct sockaddr_in)),
+			 length);
+	run_turns();
+}
+
+static void assert_answered_from(int fd, const char *text, const char *ip)
+{
+	struct sockaddr_storage storage = { .ss_family = AF_UNSPEC };
+	socklen_t length = sizeof(storage);
+	struct address from, expected = address_of(ip, 0);
+	char bytes[64];
+
+	assert_true(wait_for(fd, POLLIN, COMES_MS));
+	assert_int_equal(recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&storage,
+				  &length),
+			 strlen(text));
+	assert_memory_equal(bytes, text, strlen(text));
+	address_from_sockaddr(&storage, &from);
+	assert_memory_equal(from.ip, expected.ip, sizeof(from.ip));
+}
+
+/*
+ * One socket of a client asks at two addresses of the host. Both sessions would like to have its
+ * address and port towards the container, which then could not tell them apart, nor could we.
+ */
+static void datagrams_to_two_addresses_have_two_sources(void **state)
+{
+	struct sockaddr_storage first, second;
+	struct address any, one = udp_address;
+	int fd = listen_on(PROTOCOL_UDP, "127.0.0.1", &any);
+
+	(void)state;
+	policy.source = "127.0.0.9";
+	policy.source_port = any.port >= 32768 ? any.port : 43459;
+	send_datagram(fd, "a");
+	receive_datagram("a", &first);
+	udp_address = address_of("127.0.0.2", one.port);
+	send_datagram(fd, "b");
+	receive_datagram("b", &second);
+	udp_address = one;
+	answer_to(&first, "to a");
+	assert_answered_from(fd, "to a", "127.0.0.1");
+	answer_to(&second, "to b");
+	assert_answered_from(fd, "to b", "127.0.0.2");
+	close(fd);
+}
+
+static void container_that_was_not_there_gets_the_first_head_again(void **state)
+{
+	struct sockaddr_storage from, storage;
+	socklen_t length = address_to_sockaddr(&port.route->target, AF_INET, &storage);
+	struct address any;
+	int fd = listen_on(PROTOCOL_UDP, "127.0.0.1", &any);
+
+	(void)state;
+	policy.says = policy.first_only = true;
+	close(udp_backend);
+	send_datagram(fd, "one");
+	assert_int_equal(port.route->counters.refused_datagrams, 1);
+	udp_backend = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(udp_backend, (struct sockaddr *)&storage, length), 0);
+	send_datagram(fd, "two");
+	receive_datagram("<127.0.0.1>two", &from);
+	send_datagram(fd, "three");
+	receive_datagram("three", &from);
+	close(fd);
+}
+
+static void who_may_not_come_takes_no_place(void **state)
+{
+	struct sockaddr_storage from;
+	struct address any;
+	int fd = listen_on(PROTOCOL_UDP, "127.0.0.1", &any);
+	int other = listen_on(PROTOCOL_UDP, "127.0.0.1", &any);
+
+	(void)state;
+	relay.settings.udp_clients_max = 1;
+	send_datagram(fd, "one");
+	receive_datagram("one", &from);
+	policy.fails = -EACCES;
+	send_datagram(other, "denied");
+	assert_int_equal(port.route->counters.ended[END_EVICTED], 0);
+	assert_int_equal(relay.udp_clients.used, 1);
+	policy.fails = 0;
+	send_datagram(other, "two");
+	receive_datagram("two", &from);
+	assert_int_equal(port.route->counters.ended[END_EVICTED], 1);
+	close(fd);
+	close(other);
+}
+
+/* They came in one buffer, and wait there when the port begins to edit. */
+static void segments_that_wait_are_parted(void **state)
+{
+	struct sockaddr_storage from, storage;
+	socklen_t length = address_to_sockaddr(&udp_address, AF_INET, &storage);
+	struct address any;
+	int fd = listen_on(PROTOCOL_UDP, "127.0.0.1", &any), segment = 4;
+
+	(void)state;
+	edits = false;
+	udp_port_changed(&port);
+	assert_int_equal(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)), 0);
+	assert_int_equal(sendto(fd, "aaaabbbbcc", 10, 0, (struct sockaddr *)&storage, length), 10);
+	edits = policy.says = true;
+	udp_port_changed(&port);
+	run_turns();
+	receive_datagram("<127.0.0.1>aaaa", &from);
+	receive_datagram("<127.0.0.1>bbbb", &from);
+	receive_datagram("<127.0.0.1>cc", &from);
+	assert_int_equal(port.route->counters.dropped_datagrams, 0);
+	close(fd);
+}
+
 int main(void)
 {
 #define WITH_RELAY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -602,6 +726,10 @@ int main(void)
 		WITH_RELAY(answers_lose_what_is_for_us),
 		WITH_RELAY(announced_clients_of_one_peer_are_kept_apart),
 		WITH_RELAY(client_that_cannot_be_introduced_is_dropped),
+		WITH_RELAY(datagrams_to_two_addresses_have_two_sources),
+		WITH_RELAY(container_that_was_not_there_gets_the_first_head_again),
+		WITH_RELAY(who_may_not_come_takes_no_place),
+		WITH_RELAY(segments_that_wait_are_parted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

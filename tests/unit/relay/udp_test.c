@@ -272,6 +272,28 @@ static void dropped_route_ends_its_clients(void **state)
 	assert_int_equal(route.counters.out_datagrams, 0);
 }
 
+static int buffer_of(int fd, int name)
+{
+	int bytes = 0;
+	socklen_t length = sizeof(bytes);
+
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, name, &bytes, &length), 0);
+	return bytes;
+}
+
+/* A full batch leaves at once, and what the port was given stays as large as it was. */
+static void buffers_are_raised_and_never_shrunk(void **state)
+{
+	int half = 8 * 1024 * 1024;
+
+	(void)state;
+	if (setsockopt(front_fd, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof(half)) < 0)
+		skip(); /* it is root's to do */
+	assert_true(buffer_of(front_fd, SO_SNDBUF) >= DATAGRAM_BATCH * 65535);
+	udp_port_init(&port, front_fd, &route);
+	assert_int_equal(buffer_of(front_fd, SO_RCVBUF), 2 * half);
+}
+
 int main(void)
 {
 #define WITH_PORT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -286,6 +308,7 @@ int main(void)
 		WITH_PORT(idle_client_ends),
 		WITH_PORT(refusal_is_counted_and_ends_nothing),
 		WITH_PORT(dropped_route_ends_its_clients),
+		WITH_PORT(buffers_are_raised_and_never_shrunk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
