@@ -13,6 +13,12 @@
 
 #define EVENTS_PER_WAIT 64
 
+/*
+ * Turns for which timeouts wait at the most, after the process was stopped (SIGSTOP, a frozen control
+ * group): all is late then, and whoever has been heard of meanwhile, if not by us, is not silent.
+ */
+#define BEHIND_TURNS 256
+
 _Static_assert(sizeof(struct loop_ref) == sizeof(uint64_t), "loop: a ref must fit epoll_data");
 
 int loop_init(struct loop *loop)
@@ -122,13 +128,16 @@ static void count_busy(struct loop *loop)
 int loop_run(struct loop *loop)
 {
 	struct epoll_event events[EVENTS_PER_WAIT];
+	uint32_t behind = BEHIND_TURNS;
 	bool more = false;
 
 	loop->now_ns = clock_now_ns();
 	while (!loop->stopping) {
-		uint64_t next_ns = timeout_expire(&loop->timeout_queues, loop->now_ns);
+		uint64_t next_ns = 0;
 		int count;
 
+		if (behind == 0)
+			next_ns = timeout_expire(&loop->timeout_queues, loop->now_ns);
 		if (loop->stopping)
 			break;
 		count_busy(loop);
@@ -136,6 +145,10 @@ int loop_run(struct loop *loop)
 				   more ? 0 : wait_ms(next_ns));
 		if (count < 0 && errno != EINTR)
 			return -errno;
+		if (count < 0)
+			behind = BEHIND_TURNS;
+		else if (behind > 0)
+			behind = count < EVENTS_PER_WAIT ? 0 : behind - 1;
 		loop->now_ns = clock_now_ns();
 		loop->turn++;
 		for (int i = 0; i < count; i++)

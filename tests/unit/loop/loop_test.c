@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "base/clock.h"
 #include "loop/timeout.h"
 
@@ -188,6 +191,59 @@ static void timeout_ends_the_wait(void **state)
 	list_remove(&queue.node);
 }
 
+static struct timeout silence;
+
+static void on_silence(void *context, struct timeout *timeout)
+{
+	(void)context;
+	(void)timeout;
+	seen.stale++;
+}
+
+static void on_sign_of_life(void *context, struct loop_ref ref, uint32_t events)
+{
+	(void)context;
+	(void)ref;
+	(void)events;
+	timeout_stop(&silence);
+	seen.calls++;
+}
+
+/* Stops the process of the test until the timeout is due, and says something meanwhile. */
+static void stop_and_say_something(void)
+{
+	pid_t stopped = getppid();
+
+	(void)usleep(50 * 1000);
+	(void)kill(stopped, SIGSTOP);
+	(void)!write(pair[1], "x", 1);
+	(void)usleep(500 * 1000);
+	(void)kill(stopped, SIGCONT);
+	_exit(0);
+}
+
+static void who_was_heard_of_while_the_process_was_stopped_is_not_silent(void **state)
+{
+	struct loop_ref ref = { .kind = loop_add_kind(&loop, on_sign_of_life, NULL),
+				.generation = 1 };
+	struct timeout_queue queue;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(loop_watch(&loop, pair[0], EPOLLIN | EPOLLET, ref), 0);
+	timeout_queue_init(&queue, &loop, 300 * NS_PER_MS, on_silence, NULL);
+	timeout_init(&silence);
+	loop.now_ns = clock_now_ns();
+	timeout_start(&silence, &queue, &loop);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		stop_and_say_something();
+	run_until(was_called);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(seen.stale, 0);
+}
+
 int main(void)
 {
 #define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -199,6 +255,7 @@ int main(void)
 		WITH_LOOP(failures_are_told),
 		WITH_LOOP(work_goes_on_without_events),
 		WITH_LOOP(timeout_ends_the_wait),
+		WITH_LOOP(who_was_heard_of_while_the_process_was_stopped_is_not_silent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
