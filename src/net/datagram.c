@@ -291,6 +291,25 @@ static void fill_outgoing(struct outgoing *out, int family, const struct datagra
 	}
 }
 
+uint32_t datagram_part(const struct datagram *datagram, uint32_t *offset,
+		       struct datagram parts[DATAGRAM_BATCH])
+{
+	uint32_t count = 0;
+
+	for (; *offset < datagram->length && count < DATAGRAM_BATCH;
+	     *offset += datagram->segment_bytes) {
+		struct datagram *part = &parts[count++];
+
+		*part = *datagram;
+		part->bytes = datagram->bytes + *offset;
+		part->length = datagram->length - *offset;
+		if (part->length > datagram->segment_bytes)
+			part->length = datagram->segment_bytes;
+		part->segment_bytes = 0;
+	}
+	return count;
+}
+
 static bool is_old_news(int error)
 {
 	/*
@@ -318,23 +337,11 @@ static void send_batch(int fd, int family, const struct datagram *datagrams, uin
 static void send_segments(int fd, int family, const struct datagram *datagram,
 			  struct datagram_sent *ret)
 {
-	struct datagram single[DATAGRAM_BATCH];
-	uint32_t count = 0;
+	struct datagram parts[DATAGRAM_BATCH];
+	uint32_t offset = 0, count;
 
-	for (uint32_t offset = 0; offset < datagram->length; offset += datagram->segment_bytes) {
-		single[count] = *datagram;
-		single[count].bytes = datagram->bytes + offset;
-		single[count].length = datagram->segment_bytes;
-		if (datagram->length - offset < datagram->segment_bytes)
-			single[count].length = datagram->length - offset;
-		single[count].segment_bytes = 0;
-		if (++count == DATAGRAM_BATCH) {
-			send_batch(fd, family, single, count, false, ret);
-			count = 0;
-		}
-	}
-	if (count > 0)
-		send_batch(fd, family, single, count, false, ret);
+	while ((count = datagram_part(datagram, &offset, parts)) > 0)
+		send_batch(fd, family, parts, count, false, ret);
 }
 
 static void count_sent(const struct datagram *datagrams, uint32_t count, struct datagram_sent *ret)

@@ -88,6 +88,13 @@ struct datagram_sent {
 void datagram_send(int fd, int family, const struct datagram *datagrams, uint32_t count,
 		   struct datagram_sent *ret);
 
+/*
+ * The next datagrams of a buffer that holds several, each by itself; *offset is 0 at first. Returns
+ * how many there are, 0 at the end. Their bytes stay the buffer's.
+ */
+uint32_t datagram_part(const struct datagram *datagram, uint32_t *offset,
+		       struct datagram parts[DATAGRAM_BATCH]);
+
 /* How many datagrams the buffer holds. */
 static inline uint32_t datagram_segments(const struct datagram *datagram)
 {

@@ -203,23 +203,26 @@ void socket_delay_ack(int fd, bool delay)
 	(void)set_option(fd, IPPROTO_TCP, TCP_QUICKACK, !delay);
 }
 
-void socket_set_receive_buffer(int fd, uint32_t bytes)
+/* forced: the name of the option that goes beyond what the system allows all. */
+static void set_buffer(int fd, int forced, int name, uint32_t bytes)
 {
 	int half = (int)(bytes / 2); /* which the kernel doubles, for its own overhead: socket(7) */
 
-	if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, half) < 0)
-		(void)set_option(fd, SOL_SOCKET, SO_RCVBUF, half);
+	if (set_option(fd, SOL_SOCKET, forced, half) < 0)
+		(void)set_option(fd, SOL_SOCKET, name, half);
+}
+
+void socket_set_receive_buffer(int fd, uint32_t bytes)
+{
+	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bytes);
 }
 
 void socket_raise_buffers(int fd, uint32_t receive_bytes, uint32_t send_bytes)
 {
-	int half = (int)(send_bytes / 2);
-
 	if (get_option(fd, SOL_SOCKET, SO_RCVBUF) < (int)receive_bytes)
-		socket_set_receive_buffer(fd, receive_bytes);
-	if (get_option(fd, SOL_SOCKET, SO_SNDBUF) < (int)send_bytes &&
-	    set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, half) < 0)
-		(void)set_option(fd, SOL_SOCKET, SO_SNDBUF, half);
+		set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, receive_bytes);
+	if (get_option(fd, SOL_SOCKET, SO_SNDBUF) < (int)send_bytes)
+		set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, send_bytes);
 }
 
 void socket_reset(int *fd)

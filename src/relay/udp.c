@@ -366,14 +366,15 @@ static void count_sent(struct relay_counters *counters, const struct datagram_se
 }
 
 /* A container that was not there, or has begun anew, has not had the head of the first datagram. */
-static void look_for_refusal(struct udp_client *client)
+static bool has_had_head(struct udp_client *client)
 {
-	int error = socket_take_error(client->fd);
+	int error = client->is_introduced ? socket_take_error(client->fd) : 0;
 
 	if (error != 0)
 		client->key.port->route->counters.refused_datagrams++;
 	if (error == ECONNREFUSED)
 		client->is_introduced = false;
+	return client->is_introduced;
 }
 
 /* Of datagrams that shall have one: each, or the first of the client. */
@@ -381,11 +382,7 @@ static void add_heads(struct udp_client *client, struct datagram *datagrams, uin
 {
 	const struct udp_head *head = client->head;
 
-	if (!head)
-		return;
-	if (head->first_only && client->is_introduced)
-		look_for_refusal(client);
-	if (head->first_only && client->is_introduced)
+	if (!head || (head->first_only && has_had_head(client)))
 		return;
 	for (uint32_t i = 0; i < (head->first_only ? 1 : count); i++) {
 		datagrams[i].head = head->bytes;
@@ -478,35 +475,16 @@ static uint32_t receive_some(struct relay *relay, struct udp_port *port, struct 
 	return same;
 }
 
-static void receive_all(struct relay *relay, struct udp_port *port, struct datagram *datagrams,
-			uint32_t count)
-{
-	for (uint32_t first = 0; first < count;)
-		first += receive_some(relay, port, &datagrams[first], count - first);
-}
-
 /* Several that came in one buffer, each of which is to be looked at. */
 static void receive_segments(struct relay *relay, struct udp_port *port,
 			     const struct datagram *datagram)
 {
 	struct datagram parts[DATAGRAM_BATCH];
-	uint32_t count = 0;
+	uint32_t offset = 0, count;
 
-	for (uint32_t at = 0; at < datagram->length; at += datagram->segment_bytes) {
-		struct datagram *part = &parts[count++];
-
-		*part = *datagram;
-		part->bytes += at;
-		part->length -= at;
-		if (part->length > datagram->segment_bytes)
-			part->length = datagram->segment_bytes;
-		part->segment_bytes = 0;
-		if (count == DATAGRAM_BATCH) {
-			receive_all(relay, port, parts, count);
-			count = 0;
-		}
-	}
-	receive_all(relay, port, parts, count);
+	while ((count = datagram_part(datagram, &offset, parts)) > 0)
+		for (uint32_t first = 0; first < count;)
+			first += receive_some(relay, port, &parts[first], count - first);
 }
 
 static void receive_batch(struct relay *relay, struct udp_port *port, struct datagram_batch *in)

@@ -36,6 +36,7 @@
 
 #include "base/clock.h"
 #include "ends.h"
+#include "options.h"
 #include "stream.h"
 
 #define NS_PER_US UINT64_C(1000)
@@ -445,18 +446,6 @@ static void run_all(void)
 
 /* Options. */
 
-static uint64_t number(const char *text)
-{
-	char *rest;
-	uint64_t value = strtoull(text, &rest, 10);
-
-	if (*rest != '\0' || *text == '\0') {
-		(void)fprintf(stderr, "'%s' is no number\n", text);
-		exit(2);
-	}
-	return value;
-}
-
 static void parse_options(int argc, char **argv)
 {
 	static const struct option names[] = {
@@ -474,25 +463,25 @@ static void parse_options(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (option) {
 		case 'p':
-			options.connect_port = (uint16_t)number(optarg);
+			options.connect_port = (uint16_t)option_number(optarg);
 			break;
 		case 'l':
-			options.listen_port = (uint16_t)number(optarg);
+			options.listen_port = (uint16_t)option_number(optarg);
 			break;
 		case 's':
-			options.seed = number(optarg);
+			options.seed = option_number(optarg);
 			break;
 		case 'n':
-			options.sessions_max = number(optarg);
+			options.sessions_max = option_number(optarg);
 			break;
 		case 't':
-			options.seconds = number(optarg);
+			options.seconds = option_number(optarg);
 			break;
 		case 'c':
-			options.scripts[CLIENT] = number(optarg);
+			options.scripts[CLIENT] = option_number(optarg);
 			break;
 		case 'b':
-			options.scripts[SERVER] = number(optarg);
+			options.scripts[SERVER] = option_number(optarg);
 			break;
 		default:
 			exit(2);

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "options.h"
 #include "stream.h"
 
 #define CHUNK_BYTES_MAX (256 * 1024)
@@ -434,18 +435,6 @@ static void report(uint64_t begin_ns, uint64_t set_up_ns)
 
 /* Options. */
 
-static uint64_t number(const char *text)
-{
-	char *rest;
-	uint64_t value = strtoull(text, &rest, 10);
-
-	if (*rest != '\0' || *text == '\0') {
-		(void)fprintf(stderr, "'%s' is no number\n", text);
-		exit(2);
-	}
-	return value;
-}
-
 static int side(const char *text)
 {
 	if (strcmp(text, "client") == 0)
@@ -461,15 +450,15 @@ static void set_pace(struct pace paces[ENDS], char *text)
 {
 	struct pace *pace = &paces[side(strsep(&text, ":"))];
 
-	pace->bytes = number(text ? strsep(&text, ":") : "");
-	pace->pause_ns = number(text ? text : "") * NS_PER_MS;
+	pace->bytes = option_number(text ? strsep(&text, ":") : "");
+	pace->pause_ns = option_number(text ? text : "") * NS_PER_MS;
 }
 
 /* END:BYTES */
 static void set_reset(char *text)
 {
 	options.resets = side(strsep(&text, ":"));
-	options.reset_bytes = number(text ? text : "");
+	options.reset_bytes = option_number(text ? text : "");
 }
 
 static void parse_options(int argc, char **argv)
@@ -496,22 +485,22 @@ static void parse_options(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		switch (option) {
 		case 'p':
-			options.connect_port = (uint16_t)number(optarg);
+			options.connect_port = (uint16_t)option_number(optarg);
 			break;
 		case 'l':
-			options.listen_port = (uint16_t)number(optarg);
+			options.listen_port = (uint16_t)option_number(optarg);
 			break;
 		case 'n':
-			options.sessions = (uint32_t)number(optarg);
+			options.sessions = (uint32_t)option_number(optarg);
 			break;
 		case 'u':
-			options.bytes[CLIENT] = number(optarg);
+			options.bytes[CLIENT] = option_number(optarg);
 			break;
 		case 'd':
-			options.bytes[BACKEND] = number(optarg);
+			options.bytes[BACKEND] = option_number(optarg);
 			break;
 		case 'c':
-			options.chunk_bytes = least(CHUNK_BYTES_MAX, number(optarg));
+			options.chunk_bytes = least(CHUNK_BYTES_MAX, option_number(optarg));
 			break;
 		case 'r':
 			options.random_chunks = true;
@@ -532,10 +521,10 @@ static void parse_options(int argc, char **argv)
 			set_reset(optarg);
 			break;
 		case 's':
-			options.seed = number(optarg);
+			options.seed = option_number(optarg);
 			break;
 		case 't':
-			options.limit_s = (uint32_t)number(optarg);
+			options.limit_s = (uint32_t)option_number(optarg);
 			break;
 		default:
 			exit(2);

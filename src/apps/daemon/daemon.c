@@ -63,7 +63,6 @@ static struct daemon {
 	struct timeout ending_check;
 	uint64_t ends_at_ns;
 	struct helper stopper, reloader;
-	int api_listener;	/* until it is the server's */
 	bool reloads_again;	/* a signal came while the reloader was at work ... */
 	bool ends_then;		/* ... or the end is due */
 	bool keeps_kernel_path; /* for the daemon that follows */
@@ -385,21 +384,16 @@ static gid_t group_of(const char *name)
 }
 
 /* Before anything is published: a daemon that runs already has the ports, too, but is the reason. */
-static int listen_for_api(struct error *err)
+static int listen_for_api(gid_t group, struct error *err)
 {
-	const struct daemon_settings *settings = &self.control.config.daemon;
-
-	self.api_listener = self.systemd.api;
-	if (self.api_listener < 0)
-		self.api_listener = unix_socket_listen(settings->api_socket, SOCK_STREAM, 0660,
-						       group_of(settings->api_group), err);
-	return self.api_listener < 0 ? self.api_listener : 0;
+	return self.systemd.api >= 0 ? self.systemd.api
+				     : unix_socket_listen(self.control.config.daemon.api_socket,
+							  SOCK_STREAM, 0660, group, err);
 }
 
-static int start_api(struct error *err)
+static int start_api(int listener, gid_t group, struct error *err)
 {
-	self.api = server_start(&self.endpoints, self.api_listener, false,
-				group_of(self.control.config.daemon.api_group), err);
+	self.api = server_start(&self.endpoints, listener, false, group, err);
 	return self.api ? 0 : err->code;
 }
 
@@ -469,7 +463,8 @@ static int start_identity_watch(struct error *err)
 
 int daemon_start(const char *config_path, struct error *err)
 {
-	int r = read_config(config_path, err);
+	int r = read_config(config_path, err), listener;
+	gid_t group;
 
 	log_open(self.config.settings.log, "fairleadd");
 	if (r == 0)
@@ -481,12 +476,12 @@ int daemon_start(const char *config_path, struct error *err)
 	if (r < 0)
 		return r;
 	endpoints_init(&self.endpoints, &self.control);
-	r = listen_for_api(err);
-	if (r == 0)
-		r = publish(err);
+	group = group_of(self.control.config.daemon.api_group);
+	listener = listen_for_api(group, err);
+	r = listener < 0 ? listener : publish(err);
 	if (r == 0) {
 		recall_clients();
-		r = start_api(err);
+		r = start_api(listener, group, err);
 	}
 	if (r == 0)
 		r = start_status(err);

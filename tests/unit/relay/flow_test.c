@@ -230,16 +230,21 @@ static struct flow *only_flow(void)
  * The client still sends when the backend resets, and one turn tells of both, of the client first:
  * writing has found the reset already, and the backend's own event comes for a side that is closed.
  */
-static void reset_that_writing_has_found_waits_as_well(void **state)
+static void answer_and_reset_while_the_client_sends(void)
 {
-	int error;
-
-	(void)state;
 	answer_to_a_slow_client();
 	assert_int_equal(send(client, "more", 4, 0), 4);
 	close(backend); /* a reset, as the question was not read */
 	backend = -1;
 	run_turns();
+}
+
+static void reset_that_writing_has_found_waits_as_well(void **state)
+{
+	int error;
+
+	(void)state;
+	answer_and_reset_while_the_client_sends();
 	assert_int_equal(only_flow()->state, FLOW_DRAINING);
 	assert_int_equal(read_all(client, &error), ANSWER_BYTES);
 	assert_int_equal(error, ECONNRESET);
@@ -276,11 +281,7 @@ static void withdrawn_while_draining(void)
 static void port_that_is_withdrawn_makes_no_end_of_a_reset(void **state)
 {
 	(void)state;
-	answer_to_a_slow_client();
-	assert_int_equal(send(client, "more", 4, 0), 4);
-	close(backend); /* a reset, as the question was not read */
-	backend = -1;
-	run_turns();
+	answer_and_reset_while_the_client_sends();
 	withdrawn_while_draining();
 }
 
